@@ -1,0 +1,1 @@
+"""Dashboards show features in a browser."""

@@ -1,0 +1,1 @@
+"""Evidence proves features: decodable, selective, sparse, causal, specific and replicated."""

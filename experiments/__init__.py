@@ -1,0 +1,1 @@
+"""Experiments answer questions: one folder for each system under study."""

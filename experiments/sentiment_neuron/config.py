@@ -1,0 +1,46 @@
+"""Settings of the sentiment study."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Preset = Literal["demo", "full"]
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What to study and how thoroughly."""
+
+    worlds: tuple[str, ...]
+    """Review sets, by name: short, imdb, sst."""
+    network: str = "zoo:reviews-mlstm"
+    """`zoo:<name>` or the folder of a network."""
+    data: str | None = None
+    """Folder that holds imdb/, sst/ and pang_lee/; None asks the hub."""
+    limit: int | None = None
+    """Largest number of texts of each part of each review set."""
+    seed: int = 0
+    """Seed of splits, baselines and generations."""
+    hooks: tuple[str, ...] = ("lstm.0.hook_c", "lstm.0.hook_h")
+    """Where to look; the paper reads the cell state, so the first decides."""
+    random_networks: int = 3
+    """Number of untrained networks that are put through the same selection."""
+    permutations: int = 100
+    """Shuffled labels for the best unit's null distribution."""
+    label_seeds: int = 5
+    """Draws of training labels for each point of the label curve."""
+    prompts: int = 20
+    """Review openings that are continued."""
+    samples_per_prompt: int = 10
+    """Continuations of each opening at each strength."""
+    generated_bytes: int = 200
+    """Length of a continuation."""
+    strengths: tuple[float, ...] = (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0)
+    """Clamps, in standard deviations."""
+    placebos: int = 20
+    """Placebo features."""
+
+
+PRESETS: dict[Preset, StudyConfig] = {
+    "demo": StudyConfig(worlds=("short",), generated_bytes=120),
+    "full": StudyConfig(worlds=("imdb", "sst", "short")),
+}

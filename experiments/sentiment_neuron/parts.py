@@ -1,0 +1,82 @@
+"""Labelled texts and their training, dev and test parts, split by group."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from worldscope.measures import split_groups
+from worldscope.worlds.reviews import load_reviews
+from worldscope.worlds.world import World
+
+FRACTIONS = {"train": 0.5, "dev": 0.15, "test": 0.35}
+"""Shares of the groups, where a data set brings no split of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTexts:
+    """Texts whose label is known."""
+
+    name: str
+    texts: list[str]
+    labels: Int[np.ndarray, " n"]
+    """0 or 1."""
+    groups: np.ndarray
+    """What must stay together in a split, for each text."""
+    splits: np.ndarray
+    """The part that the data set itself puts each text in; empty strings if it has none."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @classmethod
+    def of(cls, world: World) -> "LabelledTexts":
+        """The rows of a world whose label is known."""
+        known = world.labelled("label")
+        own = known.values("split") if "split" in known.dataset.column_names else [""] * len(known)
+        return cls(
+            known.name,
+            known.inputs,
+            np.asarray(known.values("label"), dtype=np.int64),
+            np.asarray(known.groups),
+            np.asarray(own),
+        )
+
+    def take(self, rows: Int[np.ndarray, " m"]) -> "LabelledTexts":
+        """Some of the rows."""
+        texts = [self.texts[row] for row in rows]
+        return LabelledTexts(
+            self.name, texts, self.labels[rows], self.groups[rows], self.splits[rows]
+        )
+
+
+def load_texts(name: str, data: str | None, *, limit: int | None, seed: int) -> LabelledTexts:
+    """A review set by name, at most `limit` texts of each of its own parts."""
+    return draw(LabelledTexts.of(load_reviews(name, data=data)), limit, seed)
+
+
+def draw(texts: LabelledTexts, limit: int | None, seed: int) -> LabelledTexts:
+    """At most `limit` texts of each part, drawn at random, in their old order."""
+    if limit is None:
+        return texts
+    generator = np.random.default_rng(seed)
+    kept = []
+    for part in np.unique(texts.splits):
+        rows = np.flatnonzero(texts.splits == part)
+        kept.append(generator.permutation(rows)[:limit])
+    return texts.take(np.sort(np.concatenate(kept)))
+
+
+def split_three(texts: LabelledTexts, seed: int) -> dict[str, Int[np.ndarray, " m"]]:
+    """Rows for fitting (train), choosing (dev) and reporting (test); no group is in two of them.
+
+    A data set's own test and dev parts are kept; what it lacks is split off by group.
+    """
+    own = {part: np.flatnonzero(texts.splits == part) for part in ("train", "dev", "test")}
+    if not len(own["test"]):
+        return split_groups(texts.groups, FRACTIONS, seed=seed)
+    if not len(own["dev"]):
+        share = {"train": 0.85, "dev": 0.15}
+        inner = split_groups(texts.groups[own["train"]], share, seed=seed)
+        own |= {part: own["train"][rows] for part, rows in inner.items()}
+    return own

@@ -1,0 +1,109 @@
+"""`worldscope units`: rank the units of a network for any label."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from experiments.sentiment_neuron.parts import LabelledTexts, draw, split_three
+from probes.ranking import UnitRanking, max_null, rank_units
+from worldscope.activations.reading import read_states
+from worldscope.measures import mean_interval, permutation_p_value
+from worldscope.networks.loading import load_network
+from worldscope.worlds.files import load_world
+
+PERMUTATIONS = 100
+
+
+def rank(
+    data: str,
+    network: str,
+    text_column: str,
+    label_column: str,
+    group_column: str | None,
+    hook: str,
+    top: int,
+    limit: int | None,
+    out: str | None,
+    seed: int,
+) -> str:
+    """The units ranked on one part of the groups, the best ones scored on the other.
+
+    Returns:
+        A table for the terminal, with what it takes to believe it: the accuracy on held-out
+        groups, its interval, the commonest class, and the best accuracy that shuffled labels reach.
+
+    Raises:
+        ValueError: If the label does not have exactly two classes.
+    """
+    world = load_world(
+        data, text_column=text_column, label_column=label_column, group_column=group_column
+    ).labelled("label")
+    classes = world.states[0].classes
+    if len(classes) != 2:
+        found = ", ".join(classes) or "none"
+        raise ValueError(
+            f"column {label_column!r} has {len(classes)} classes ({found}); ranking units needs two"
+        )
+    texts = draw(LabelledTexts.of(world), limit, seed)
+    parts = split_three(texts, seed)
+    net = load_network(network)
+    states = read_states(net, texts.texts, [hook], progress=True)
+    lines = [f"{len(texts)} texts, label 1 is {classes[1]!r}, label 0 is {classes[0]!r}", ""]
+    tables = []
+    for (name, position), acts in states.items():
+        table = _ranked(acts, texts, parts, seed)
+        tables.append(table.assign(hook=name, position=position))
+        lines += [f"{name}, {position} state:", _shown(table, top), _chance(acts, texts, parts, table, seed), ""]
+    if out is not None:
+        lines.append(f"all units: {_write(pd.concat(tables, ignore_index=True), Path(out))}")
+    return "\n".join(lines)
+
+
+def _ranked(
+    acts: np.ndarray, texts: LabelledTexts, parts: dict[str, np.ndarray], seed: int
+) -> pd.DataFrame:
+    fit, held = np.concatenate([parts["train"], parts["dev"]]), parts["test"]
+    ranking = rank_units(acts[fit], texts.labels[fit])
+    table = ranking.table(acts.shape[1]).rename(columns={"accuracy": "train_accuracy", "auroc": "train_auroc"})
+    right = _held_out_right(ranking, acts[held], texts.labels[held])
+    table["test_accuracy"] = right.mean(axis=0)[table["unit"]]
+    best = mean_interval(right[:, int(table["unit"][0])], texts.groups[held], seed=seed)
+    table["test_low"] = np.nan
+    table["test_high"] = np.nan
+    table.loc[0, ["test_low", "test_high"]] = (best.low, best.high)
+    return table
+
+
+def _held_out_right(ranking: UnitRanking, acts: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(rows, units): whether each unit puts each held-out row on the right side."""
+    columns = [ranking.predict(acts[:, unit], unit) == labels for unit in range(acts.shape[1])]
+    return np.stack(columns, axis=1).astype(float)
+
+
+def _shown(table: pd.DataFrame, top: int) -> str:
+    columns = ["unit", "sign", "threshold", "train_auroc", "train_accuracy", "test_accuracy"]
+    return table[columns].head(top).to_string(index=False, float_format=lambda value: f"{value:.3f}")
+
+
+def _chance(
+    acts: np.ndarray, texts: LabelledTexts, parts: dict[str, np.ndarray], table: pd.DataFrame, seed: int
+) -> str:
+    fit, held = np.concatenate([parts["train"], parts["dev"]]), parts["test"]
+    null = max_null(acts[fit], texts.labels[fit], texts.groups[fit], permutations=PERMUTATIONS, seed=seed)
+    share = float(texts.labels[held].mean())
+    best = table.iloc[0]
+    return (
+        f"best unit {int(best['unit'])} on {len(held)} held-out texts: {best['test_accuracy']:.3f} "
+        f"[{best['test_low']:.3f}, {best['test_high']:.3f}]; commonest class {max(share, 1 - share):.3f}; "
+        f"best of all units on shuffled labels: {np.median(null):.3f} (train accuracy, median of "
+        f"{PERMUTATIONS}), p = {permutation_p_value(best['train_accuracy'], null):.3f}"
+    )
+
+
+def _write(table: pd.DataFrame, path: Path) -> Path:
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{path} must end in .csv or .parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
+    return path

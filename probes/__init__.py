@@ -1,0 +1,1 @@
+"""Probes find features with labels."""

@@ -1,0 +1,87 @@
+"""Worldscope: find, prove and move the features that a network uses to model its world.
+
+This is the front door: `import worldscope as ws` offers the names that a notebook or a script
+needs, from every room. Each is imported when it is first used, so that `import worldscope` takes
+milliseconds and a transformer library is loaded only when a transformer is.
+"""
+
+import sys
+from importlib import import_module, metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
+    from probes.logistic import fit_l1_path as fit_l1_path
+    from probes.ranking import rank_units as rank_units
+    from worldscope.activations.capture import capture as capture
+    from worldscope.activations.reading import read_states as read_states
+    from worldscope.features.feature import Feature as Feature
+    from worldscope.networks.loading import load_network as load_network
+    from worldscope.steering.edits import Ablate as Ablate
+    from worldscope.steering.edits import Add as Add
+    from worldscope.steering.edits import Clamp as Clamp
+    from worldscope.steering.edits import steer as steer
+    from worldscope.worlds.files import load_world as load_world
+    from worldscope.worlds.reviews import load_reviews as load_reviews
+    from worldscope.worlds.world import State as State
+    from worldscope.worlds.world import World as World
+
+    __version__: str
+
+_HOME_OF = {
+    "World": "worldscope.worlds.world",
+    "State": "worldscope.worlds.world",
+    "load_world": "worldscope.worlds.files",
+    "load_reviews": "worldscope.worlds.reviews",
+    "load_network": "worldscope.networks.loading",
+    "capture": "worldscope.activations.capture",
+    "read_states": "worldscope.activations.reading",
+    "Feature": "worldscope.features.feature",
+    "steer": "worldscope.steering.edits",
+    "Add": "worldscope.steering.edits",
+    "Clamp": "worldscope.steering.edits",
+    "Ablate": "worldscope.steering.edits",
+    "rank_units": "probes.ranking",
+    "fit_l1_path": "probes.logistic",
+}
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("worldscope")
+    if name not in _HOME_OF:
+        # With name and obj, Python's traceback adds the nearest name that exists.
+        said = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(said, name=name, obj=sys.modules[__name__])
+    home = _HOME_OF[name]
+    _refuse_a_stranger(home.partition(".")[0])
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*_HOME_OF, "__version__"]
+
+
+def _refuse_a_stranger(package: str) -> None:
+    """Raise when `package` would be imported from elsewhere than beside this package.
+
+    The rooms at the root have ordinary names, so a `probes.py` in the working folder or another
+    library called `sae` may come first on `sys.path`. It is looked up but not run.
+    """
+    spec = find_spec(package)
+    if spec is None:
+        return  # the import that follows says so
+    origin = spec.origin or next(iter(spec.submodule_search_locations or []), "")
+    found = Path(origin).resolve()
+    if found.is_relative_to(_ROOT / package):
+        return
+    raise ImportError(
+        f"worldscope needs its own package '{package}' in {_ROOT / package}, but Python finds "
+        f"{found} first on sys.path: rename it, remove it, or work in another folder.",
+        name=package,
+        path=str(found),
+    )

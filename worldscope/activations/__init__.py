@@ -1,0 +1,1 @@
+"""Activations record: hooks to rows of numbers, in memory or on disk."""

@@ -1,0 +1,39 @@
+"""Activations of one text, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+
+from worldscope.networks.mlstm import MLSTM
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A text, piece by piece, with the activations after each piece."""
+
+    pieces: list[bytes]
+    """The bytes that each symbol stands for, the frame of the codec included."""
+    acts: dict[str, Float[torch.Tensor, "time d"]]
+    """Activations by canonical hook name."""
+    nats: Float[torch.Tensor, " time"]
+    """Loss of each piece given those before it; the first has none and is 0."""
+
+
+def capture(network: MLSTM, text: str, hooks: Sequence[str] = ("hook_c",)) -> Capture:
+    """Reads one text and keeps the activations of every symbol, after any edits in place.
+
+    Raises:
+        ValueError: If the text is empty.
+        LookupError: If a hook is unknown.
+    """
+    symbols = network.to_symbols(text)
+    names = [network.hook_name(hook) for hook in hooks]
+    output = network(symbols, read=names)
+    losses = torch.nn.functional.cross_entropy(output.logits[0, :-1], symbols[0, 1:], reduction="none")
+    return Capture(
+        pieces=network.codec.pieces(symbols[0].tolist()),
+        acts={name: acts[0] for name, acts in output.reads.items()},
+        nats=torch.cat([losses.new_zeros(1), losses]),
+    )

@@ -1,0 +1,199 @@
+"""The command line: `worldscope run`, `train`, `units` and `dashboard`.
+
+Each command is a function whose signature and docstring are its help. What a command needs is
+imported inside it, so that `--help` answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import ArgumentParser, auto_cli, auto_parser, set_parsing_settings
+
+from experiments.sentiment_neuron.config import PRESETS, Preset
+from worldscope.networks.train_config import TrainConfig
+
+if TYPE_CHECKING:
+    from worldscope.worlds.world import World
+
+set_parsing_settings(docstring_parse_attribute_docstrings=True)
+
+_EXPECTED = (ValueError, LookupError, FileNotFoundError, FileExistsError, FloatingPointError, OSError)
+
+
+def run_sentiment_neuron(
+    preset: Preset = "demo",
+    network: str = "zoo:reviews-mlstm",
+    data: str | None = None,
+    limit: int | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Find, test and steer the sentiment unit of a network; writes runs/<name>/report.html.
+
+    Args:
+        preset: `demo` uses the reviews that ship with Worldscope; `full` uses IMDB and SST.
+        network: `zoo:<name>` or the folder of a network.
+        data: Folder that holds imdb/, sst/ and pang_lee/; without it `full` asks the hub.
+        limit: Largest number of texts of each part of each data set; all if not given.
+        name: Name of the run's folder; made from the time if not given.
+        seed: Seed of splits, baselines and generations.
+    """
+    from dataclasses import replace
+
+    from experiments.sentiment_neuron.study import run_study
+
+    config = replace(PRESETS[preset], network=network, data=data, limit=limit, seed=seed)
+    run = run_study(config, name=name)
+    print(f"report: {run.report_path}")
+
+
+def train_mlstm(
+    data: str,
+    out: str | None = None,
+    folder: str | None = None,
+    text_column: str = "text",
+    group_column: str | None = None,
+    hidden: int = 512,
+    embed: int = 64,
+    codec: Literal["bytes", "bpe"] = "bytes",
+    init: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    training: TrainConfig = TrainConfig(),  # noqa: B008
+) -> None:
+    """Train a multiplicative LSTM on any text; goes on by itself where a stopped training ended.
+
+    Args:
+        data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
+            on the hub, or one of our review sets: imdb, sst, short (test parts are left out).
+        out: Folder of the training; trainings/mlstm-<codec>-<hidden>-<data> if not given.
+        folder: Folder that holds imdb/ or sst/, for these two names.
+        text_column: Column with the text.
+        group_column: Column of what must not be in both training and validation.
+        hidden: Number of units.
+        embed: Width of the symbol embedding.
+        codec: Bytes, or byte-pair pieces learned from the text.
+        init: Network to start from, `zoo:<name>` or a folder, instead of random weights.
+        device: cpu or cuda.
+        threads: Number of processor threads; all if not given.
+        training: How to train.
+    """
+    import torch
+
+    from worldscope.networks.train_command import train
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    world = _training_world(data, folder, text_column, group_column)
+    out = out or f"trainings/mlstm-{codec}-{hidden}-{world.name}"
+    train(
+        world.inputs,
+        world.groups,
+        Path(out),
+        codec=codec,
+        hidden=hidden,
+        embed=embed,
+        init=init,
+        device=device,
+        config=training,
+    )
+
+
+def units(
+    data: str,
+    network: str = "zoo:reviews-mlstm",
+    text_column: str = "text",
+    label_column: str = "label",
+    group_column: str | None = None,
+    hook: str = "hook_c",
+    top: int = 10,
+    limit: int | None = None,
+    out: str | None = None,
+    seed: int = 0,
+) -> None:
+    """Rank the units of a network for a label of your own data, with a held-out score and chance.
+
+    Args:
+        data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them or a name on the hub.
+        network: `zoo:<name>` or the folder of a network.
+        text_column: Column with the text.
+        label_column: Column with two classes.
+        group_column: Column of what must not be in both training and test.
+        hook: Where to read; the cell state by default.
+        top: How many units to print.
+        limit: Largest number of texts, drawn at random.
+        out: Write all units to this .csv or .parquet file.
+        seed: Seed of the split, the draw and the permutations.
+    """
+    from experiments.sentiment_neuron.units_command import rank
+
+    print(rank(data, network, text_column, label_column, group_column, hook, top, limit, out, seed))
+
+
+def dashboard(port: int = 8501, runs: str | None = None) -> None:
+    """Open the dashboard in a browser on this machine.
+
+    Args:
+        port: Port on localhost.
+        runs: Folder of runs; ./runs if not given.
+    """
+    from dashboards.launch import launch
+
+    launch(port=port, runs=None if runs is None else Path(runs))
+
+
+COMMANDS = {
+    "run": {"_help": "Run a study.", "sentiment_neuron": run_sentiment_neuron},
+    "train": {"_help": "Train a network.", "mlstm": train_mlstm},
+    "units": units,
+    "dashboard": dashboard,
+}
+
+
+class DashedParser(ArgumentParser):
+    """Writes options with dashes: `--text-column` for the parameter `text_column`."""
+
+    def add_argument(self, *names: str, **settings: Any) -> Any:
+        """See `argparse.ArgumentParser.add_argument`."""
+        dashed = (name.replace("_", "-") if name.startswith("--") else name for name in names)
+        return super().add_argument(*dashed, **settings)
+
+
+_PARSER = {
+    "as_positional": False,
+    "parser_class": DashedParser,
+    "prog": "worldscope",
+    "description": "Find, prove and move the features of a network.",
+}
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of the whole command line."""
+    return auto_parser(COMMANDS, **_PARSER)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; what the user can mend is said in one sentence, without a traceback."""
+    try:
+        auto_cli(COMMANDS, args=None if arguments is None else list(arguments), **_PARSER)
+    except _EXPECTED as error:
+        print(f"worldscope: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("worldscope: stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def _training_world(
+    data: str, folder: str | None, text_column: str, group_column: str | None
+) -> "World":
+    from worldscope.worlds.files import load_world
+    from worldscope.worlds.reviews import load_reviews
+
+    if data in ("imdb", "sst"):
+        return load_reviews(data, data=folder).select(lambda row: row["split"] != "test")
+    if data == "short":
+        return load_reviews(data)
+    return load_world(data, text_column=text_column, group_column=group_column)

@@ -1,0 +1,144 @@
+"""A feature: a place in a network and a direction there, with what it is claimed to mean."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from safetensors.numpy import load_file, save_file
+
+from worldscope.features.statistics import Statistics
+from worldscope.networks.hooked import HookedNetwork
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What is read at a hook, what moves it there, and its spread over text.
+
+    A value is `acts @ read`; adding `amount * write` to the activations adds `amount` to it.
+    """
+
+    network: str
+    """Digest of the network that it belongs to."""
+    hook: str
+    """Canonical hook name, read and written."""
+    read: Float[np.ndarray, " d"] = field(repr=False)
+    """Direction that is read."""
+    write: Float[np.ndarray, " d"] = field(repr=False)
+    """Direction that moves it; `read @ write` is 1."""
+    mean: float
+    """Mean value over all symbols of training text."""
+    sd: float
+    """Standard deviation of the value over all symbols of training text."""
+    sign: int
+    """+1 if larger values mean the label, −1 if smaller ones do."""
+    label: str
+    """What it is claimed to mean."""
+    origin: str
+    """How it was found, such as `unit 388`."""
+
+    def __post_init__(self) -> None:
+        if self.read.shape != self.write.shape or self.read.ndim != 1:
+            raise ValueError(f"read {self.read.shape} and write {self.write.shape} must be (d,) alike")
+        if not np.isclose(self.read @ self.write, 1.0, atol=1e-4):
+            raise ValueError(f"read @ write is {self.read @ self.write:.4g}; it must be 1")
+        if not self.sd > 0:
+            raise ValueError(f"{self.origin} has standard deviation {self.sd}; a constant cannot be steered")
+
+    def values(self, acts: Float[np.ndarray, "*rows d"]) -> Float[np.ndarray, "*rows"]:
+        """The feature's value on activations of its hook."""
+        return acts @ self.read
+
+    def flipped(self, label: str) -> "Feature":
+        """The same place and direction with the opposite meaning."""
+        return replace(self, sign=-self.sign, label=label)
+
+    def check_fits(self, network: HookedNetwork) -> None:
+        """Raises:
+        ValueError: If the feature belongs to another network.
+        """
+        if network.digest != self.network:
+            raise ValueError(
+                f"{self.origin} was found on network {self.network}, not on {network.digest}; find it again there"
+            )
+
+    def save(self, folder: str | Path) -> None:
+        """Writes feature.json and directions.safetensors."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        described = {key: value for key, value in asdict(self).items() if key not in ("read", "write")}
+        save_file({"read": self.read, "write": self.write}, folder / "directions.safetensors")
+        (folder / "feature.json").write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_feature(folder: str | Path) -> Feature:
+    """A feature written by `Feature.save`.
+
+    Raises:
+        FileNotFoundError: If the folder holds none.
+    """
+    folder = Path(folder)
+    if not (folder / "feature.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no feature: feature.json is missing")
+    described = json.loads((folder / "feature.json").read_text())
+    return Feature(**described, **load_file(folder / "directions.safetensors"))
+
+
+def unit_feature(
+    network: HookedNetwork, statistics: Statistics, unit: int, *, sign: int = 1, label: str = ""
+) -> Feature:
+    """A single unit as a feature.
+
+    Args:
+        network: Whose unit it is.
+        statistics: Of the unit's hook over training text.
+        unit: Index of the unit.
+        sign: +1 if larger values mean the label.
+        label: What it is claimed to mean.
+
+    Raises:
+        IndexError: If there is no such unit.
+    """
+    d = len(statistics.mean)
+    if not 0 <= unit < d:
+        raise IndexError(f"{statistics.hook} has units 0 to {d - 1}; there is no unit {unit}")
+    axis = np.zeros(d, dtype=np.float32)
+    axis[unit] = 1.0
+    return _along(network, statistics, axis, axis, sign, label, f"unit {unit}")
+
+
+def direction_feature(
+    network: HookedNetwork,
+    statistics: Statistics,
+    direction: Float[np.ndarray, " d"],
+    *,
+    label: str = "",
+    origin: str = "direction",
+) -> Feature:
+    """A direction as a feature: read and written along the same unit vector.
+
+    Raises:
+        ValueError: If the direction has another width than the hook, or is zero.
+    """
+    norm = float(np.linalg.norm(direction))
+    if direction.shape != statistics.mean.shape or norm == 0:
+        raise ValueError(
+            f"the direction has shape {direction.shape} and norm {norm:.3g}; {statistics.hook} needs "
+            f"{statistics.mean.shape} and a norm above 0"
+        )
+    axis = (direction / norm).astype(np.float32)
+    return _along(network, statistics, axis, axis, 1, label, origin)
+
+
+def _along(
+    network: HookedNetwork,
+    statistics: Statistics,
+    read: np.ndarray,
+    write: np.ndarray,
+    sign: int,
+    label: str,
+    origin: str,
+) -> Feature:
+    mean, sd = statistics.along(read)
+    return Feature(network.digest, statistics.hook, read, write, mean, sd, sign, label, origin)

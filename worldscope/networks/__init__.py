@@ -1,0 +1,1 @@
+"""Networks run: every network behind one hook interface, with its codec and trained weights."""

@@ -1,0 +1,77 @@
+"""A training text as one long row of symbols, cut into contiguous streams."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Integer
+from torch import Tensor
+
+from worldscope.networks.codecs import Codec
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Encoded texts, one after the other."""
+
+    symbols: Integer[np.ndarray, " n"]
+    """All symbols, in the smallest unsigned type that holds them."""
+    n_bytes: int
+    """Bytes of the framed texts: the denominator of bits per byte."""
+
+    @property
+    def bytes_per_symbol(self) -> float:
+        """Mean number of bytes that a symbol stands for."""
+        return self.n_bytes / len(self.symbols)
+
+
+def pack(texts: Sequence[str], codec: Codec, *, seed: int | None = None) -> Corpus:
+    """Encodes texts and joins them, in an order drawn from `seed`, or as given if None.
+
+    Raises:
+        ValueError: If there is no text.
+    """
+    if not texts:
+        raise ValueError("there is no text to train on; give at least one")
+    order = range(len(texts)) if seed is None else np.random.default_rng(seed).permutation(len(texts))
+    dtype = np.uint8 if codec.n_symbols <= 256 else np.uint16
+    rows = [np.asarray(codec.encode(texts[index]), dtype=dtype) for index in order]
+    symbols = np.concatenate(rows)
+    widths = np.asarray([len(piece) for piece in codec.pieces(range(codec.n_symbols))])
+    return Corpus(symbols, int(widths[symbols].sum()))
+
+
+class Chunk(NamedTuple):
+    """The next piece of every stream."""
+
+    symbols: Tensor
+    """(batch, time + 1): the last symbol is the first of the next chunk."""
+    fresh: bool
+    """Whether the streams begin anew here, so that the carried state must be zero."""
+
+
+class Streams:
+    """`batch` contiguous streams over a corpus; chunk k is a pure function of k."""
+
+    def __init__(self, corpus: Corpus, *, batch: int, time: int):
+        """Raises:
+        ValueError: If the corpus is shorter than one chunk.
+        """
+        length = len(corpus.symbols) // batch
+        self.chunks_per_pass = (length - 1) // time
+        if self.chunks_per_pass < 1:
+            raise ValueError(
+                f"the text has {len(corpus.symbols)} symbols; batch {batch} × chunk {time} "
+                f"needs at least {batch * (time + 1)}"
+            )
+        self.time = time
+        self._rows = corpus.symbols[: batch * length].reshape(batch, length)
+
+    def chunk(self, index: int) -> Chunk:
+        """Chunk `index`, counted from the start of training, passes included."""
+        within = index % self.chunks_per_pass
+        start = within * self.time
+        rows = self._rows[:, start : start + self.time + 1].astype(np.int64)
+        return Chunk(torch.from_numpy(rows), fresh=within == 0)

@@ -1,0 +1,151 @@
+"""Continuing texts symbol by symbol.
+
+Every sample draws from a random generator of its own, seeded by its own seed, so that what is
+sampled does not depend on which other samples share its batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from worldscope.networks.mlstm import MLSTM, State
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next symbol is drawn."""
+
+    temperature: float = 1.0
+    """Divides the logits; 0 takes the likeliest symbol."""
+    top_k: int | None = None
+    """Draw among the k likeliest symbols only."""
+    top_p: float | None = None
+    """Draw among the likeliest symbols that together have this probability (Holtzman et al. 2020)."""
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}; it must be 0 or more")
+        if self.top_k is not None and self.top_k < 1:
+            raise ValueError(f"top_k is {self.top_k}; it must be 1 or more")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A prompt and how the network went on."""
+
+    prompt: str
+    continuation: str
+    seed: int
+    symbols: tuple[int, ...]
+    """Symbols of the continuation."""
+
+    def __str__(self) -> str:
+        return self.prompt + self.continuation
+
+
+def generate(
+    network: "MLSTM",
+    prompts: str | Sequence[str],
+    *,
+    max_new: int = 200,
+    seeds: int | Sequence[int] = 0,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> list[Generation]:
+    """Continues every prompt once for each seed, in the order prompt by prompt.
+
+    Edits that are in place (`ws.steer`) act on the prompt and on the continuation.
+
+    Args:
+        network: Who writes.
+        prompts: One text or several; an empty one starts a new review.
+        max_new: Number of symbols to add.
+        seeds: One for each sample of a prompt.
+        temperature, top_k, top_p: See `Sampling`.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    rows = [(text, seed) for text in texts for seed in ([seeds] if isinstance(seeds, int) else seeds)]
+    sampling = Sampling(temperature, top_k, top_p)
+    steps = list(stream(network, [r[0] for r in rows], [r[1] for r in rows], max_new, sampling))
+    symbols = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in rows]
+    return [
+        Generation(text, network.decode(row), seed, tuple(row))
+        for (text, seed), row in zip(rows, symbols, strict=True)
+    ]
+
+
+def stream(
+    network: "MLSTM",
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    max_new: int,
+    sampling: Sampling | None = None,
+) -> Iterator[Int[Tensor, " batch"]]:
+    """Yields the next symbol of every sample, `max_new` times.
+
+    Args:
+        network: Who writes.
+        prompts: Text of each sample.
+        seeds: Seed of each sample.
+        max_new: Number of symbols to add.
+        sampling: How to draw.
+
+    Raises:
+        ValueError: If there are no prompts, or not one seed for each.
+    """
+    if not prompts or len(prompts) != len(seeds):
+        raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds; give one seed for each prompt")
+    sampling = sampling or Sampling()
+    draws = torch.stack([_uniforms(seed, max_new) for seed in seeds], dim=1)
+    encoded = [network.encode(prompt, end=False) for prompt in prompts]
+    logits, state = _read_prompts(network, encoded)
+    first_step = max(map(len, encoded))
+    for step in range(max_new):
+        symbols = draw(logits, draws[step].to(logits.device), sampling)
+        yield symbols
+        if step + 1 < max_new:
+            output = network(symbols.unsqueeze(1), state, first_step=first_step + step)
+            logits, state = output.logits[:, 0], output.state
+
+
+def draw(
+    logits: Float[Tensor, "batch n_symbols"], uniforms: Float[Tensor, " batch"], sampling: Sampling
+) -> Int[Tensor, " batch"]:
+    """The symbol at which the cumulative probability, likeliest first, passes a uniform number."""
+    if sampling.temperature == 0:
+        return logits.argmax(dim=1)
+    ranked, order = (logits.double() / sampling.temperature).sort(dim=1, descending=True, stable=True)
+    cumulative = ranked.softmax(dim=1).cumsum(dim=1)
+    kept = torch.full_like(uniforms, logits.shape[1], dtype=torch.long)
+    if sampling.top_k is not None:
+        kept = kept.clamp(max=sampling.top_k)
+    if sampling.top_p is not None:
+        kept = torch.minimum(kept, (cumulative < sampling.top_p).sum(dim=1) + 1)
+    mass = cumulative.gather(1, kept.unsqueeze(1) - 1)
+    place = (cumulative <= uniforms.double().unsqueeze(1) * mass).sum(dim=1)
+    return order.gather(1, torch.minimum(place, kept - 1).unsqueeze(1)).squeeze(1)
+
+
+def _uniforms(seed: int, count: int) -> Float[Tensor, " count"]:
+    return torch.rand(count, generator=torch.Generator().manual_seed(seed))
+
+
+def _read_prompts(network: "MLSTM", encoded: Sequence[Sequence[int]]) -> tuple[Tensor, "State"]:
+    """Logits and state after each prompt; shorter ones are padded on the right and cut there."""
+    lengths = torch.tensor([len(symbols) for symbols in encoded], device=network.device)
+    padded = torch.zeros(len(encoded), int(lengths.max()), dtype=torch.long)
+    for row, symbols in enumerate(encoded):
+        padded[row, : len(symbols)] = torch.tensor(symbols)
+    h_name, c_name = network.hook_name("hook_h"), network.hook_name("hook_c")
+    output = network(padded, read=(h_name, c_name))
+    rows, last = torch.arange(len(encoded), device=network.device), lengths - 1
+    state = (output.reads[h_name][rows, last], output.reads[c_name][rows, last])
+    return output.logits[rows, last], state

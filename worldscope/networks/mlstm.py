@@ -1,0 +1,231 @@
+"""The multiplicative LSTM of the sentiment neuron, with every state and gate open to hooks."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from worldscope.networks.codecs import Codec
+from worldscope.networks.generation import Generation, generate
+from worldscope.networks.hooked import HookedNetwork, HookPoint
+from worldscope.networks.recurrence import READS, EditStep, TrainingScan, scan
+
+State = tuple[Tensor, Tensor]
+_PREFIX = "lstm.0.hook_"
+
+
+@dataclass(frozen=True)
+class MLSTMConfig:
+    """Shape of a multiplicative LSTM."""
+
+    n_symbols: int
+    """Size of the alphabet."""
+    d_hidden: int = 512
+    """Number of units."""
+    d_embed: int = 64
+    """Width of the symbol embedding."""
+    codec: str = "bytes"
+    """Name of the codec: bytes or bpe."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_symbols", "d_hidden", "d_embed"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+class MLSTMOutput(NamedTuple):
+    """What a forward pass gives back."""
+
+    logits: Float[Tensor, "batch time n_symbols"]
+    """Scores of the next symbol after each symbol."""
+    reads: dict[str, Float[Tensor, "batch time d"]]
+    """The asked-for activations by canonical hook name, after edits."""
+    state: State
+    """Last h and c, each (batch, d)."""
+
+
+class Weights(NamedTuple):
+    """Weights as the recurrence uses them: weight norm applied, input and recurrent parts apart."""
+
+    x: Float[Tensor, "d_embed 5*d"]
+    m: Float[Tensor, "d d"]
+    h: Float[Tensor, "d 4*d"]
+
+
+class MLSTM(HookedNetwork):
+    """Multiplicative LSTM language model with weight normalisation.
+
+    Hook points `lstm.0.hook_{h,c,i,f,o,u,m}`: output, cell, input, forget and output gate,
+    candidate, multiplicative state. Each is read as (batch, time, d_hidden) and edited step by
+    step.
+
+    Source: Krause et al. 2016, section 3; Radford et al. 2017, section 3 (embedding 64, weight
+    normalisation of Salimans & Kingma 2016 on the four matrices).
+    """
+
+    def __init__(self, config: MLSTMConfig, codec: Codec):
+        super().__init__()
+        self.config, self.codec = config, codec
+        d, e = config.d_hidden, config.d_embed
+        self.embed = nn.Parameter(torch.randn(config.n_symbols, e))
+        self.v_x_m = nn.Parameter(torch.randn(e, d) / e**0.5)
+        self.v_x_g = nn.Parameter(torch.randn(e, 4 * d) / e**0.5)
+        self.v_h_m = nn.Parameter(_orthogonal_blocks(d, 1))
+        self.v_h_g = nn.Parameter(_orthogonal_blocks(d, 4))
+        for name in ("x_m", "x_g", "h_m", "h_g"):
+            gain = getattr(self, f"v_{name}").detach().norm(dim=0)
+            setattr(self, f"gain_{name}", nn.Parameter(gain))
+        self.bias = nn.Parameter(_gate_bias(d))
+        self.w_out = nn.Parameter(torch.randn(d, config.n_symbols) / d**0.5)
+        self.b_out = nn.Parameter(torch.zeros(config.n_symbols))
+        self.hook_dict = {_PREFIX + read: HookPoint(_PREFIX + read, d) for read in READS}
+        self.dtype = torch.float32
+        self._ready: tuple[object, Weights] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embed.device
+
+    def normalised(self) -> Weights:
+        """Weights with weight norm applied, differentiable, in the type of the arithmetic."""
+        x_m, x_g, m, h = (
+            getattr(self, f"v_{name}") * _scale(getattr(self, f"v_{name}"), getattr(self, f"gain_{name}"))
+            for name in ("x_m", "x_g", "h_m", "h_g")
+        )
+        x = torch.cat([x_m, x_g], dim=1)
+        return Weights(x.to(self.dtype), m.to(self.dtype), h.to(self.dtype))
+
+    def zero_state(self, batch: int) -> State:
+        """h and c before the first symbol."""
+        zeros = torch.zeros(batch, self.config.d_hidden, device=self.device)
+        return zeros, zeros.clone()
+
+    def training_loss(
+        self, symbols: Int[Tensor, "batch time+1"], state: State
+    ) -> tuple[Float[Tensor, ""], State]:
+        """Mean loss in nats over a chunk of continuing streams, and the state after it."""
+        weights = self.normalised()
+        x_m, x_g = self._inputs(symbols[:, :-1], weights, self.embed)
+        h, h_last, c_last = TrainingScan.apply(x_m, x_g, weights.m, weights.h, *state)  # pyright: ignore
+        logits = h.flatten(0, 1) @ self.w_out.to(self.dtype)
+        targets = symbols[:, 1:].t().reshape(-1)
+        loss = functional.cross_entropy(logits.float() + self.b_out, targets)
+        return loss, (h_last.detach(), c_last.detach())
+
+    @torch.no_grad()
+    def forward(
+        self,
+        symbols: Int[Tensor, "batch time"],
+        state: State | None = None,
+        read: Collection[str] = (),
+        *,
+        logits: bool = True,
+        first_step: int = 0,
+    ) -> MLSTMOutput:
+        """Runs the network without gradients.
+
+        Args:
+            symbols: Symbols of each text.
+            state: h and c before the first symbol; zeros if None.
+            read: Hook names to return, after edits.
+            logits: Whether to compute the scores of the next symbol; else they are empty.
+            first_step: What `hook.step` is at the first symbol, for a text that goes on.
+        """
+        self.runs += 1
+        names = {self.hook_name(name): name for name in read}
+        weights = self._cached_weights()
+        x_m, x_g = self._inputs(symbols.to(self.device), weights, self.embed)
+        keep = [name.removeprefix(_PREFIX) for name in names]
+        state = state or self.zero_state(len(symbols))
+        edits = self._edits(first_step)
+        run = scan(x_m, x_g, weights.m, weights.h, state, keep, edits)
+        reads = {name: run.reads[short].transpose(0, 1) for name, short in zip(names, keep, strict=True)}
+        return MLSTMOutput(self._logits(run.h) if logits else run.h[..., :0], reads, run.state)
+
+    def run_with_cache(
+        self, inputs: str | Int[Tensor, "batch time"], names_filter: str | Sequence[str] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits and cached activations by hook name, as TransformerLens gives them.
+
+        Args:
+            inputs: A text, or symbols.
+            names_filter: Hook names to keep; None keeps all.
+        """
+        names = [names_filter] if isinstance(names_filter, str) else names_filter
+        output = self(self.to_symbols(inputs), read=list(self.hook_dict) if names is None else names)
+        return output.logits, output.reads
+
+    def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch time-1"]:
+        """Loss in nats of every symbol after the first, given those before it."""
+        symbols = self.to_symbols(inputs)
+        logits = self(symbols[:, :-1]).logits
+        return functional.cross_entropy(logits.transpose(1, 2), symbols[:, 1:], reduction="none")
+
+    def generate(self, prompts: str | Sequence[str], **settings: Any) -> list[Generation]:
+        """Continues texts; see `worldscope.networks.generation.generate` for the settings."""
+        return generate(self, prompts, **settings)
+
+    def encode(self, text: str, *, end: bool = True) -> list[int]:
+        """Symbols of a text."""
+        return self.codec.encode(text, end=end)
+
+    def decode(self, symbols: Sequence[int]) -> str:
+        """Text of symbols."""
+        return self.codec.decode(symbols)
+
+    def to_symbols(self, inputs: str | Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
+        """Symbols of a text as a batch of one; symbols pass through."""
+        if isinstance(inputs, str):
+            return torch.tensor([self.encode(inputs)], device=self.device)
+        return inputs.to(self.device)
+
+    def extra_repr(self) -> str:
+        """Shape of the network, shown when it is printed."""
+        c = self.config
+        return f"codec={c.codec}, n_symbols={c.n_symbols}, d_embed={c.d_embed}, d_hidden={c.d_hidden}"
+
+    def _inputs(self, symbols: Tensor, weights: Weights, embed: Tensor) -> tuple[Tensor, Tensor]:
+        embedded = functional.embedding(symbols.t(), embed).to(self.dtype)
+        d = self.config.d_hidden
+        x_m = embedded @ weights.x[:, :d]
+        x_g = embedded @ weights.x[:, d:] + self.bias.to(self.dtype)
+        return x_m, x_g
+
+    def _logits(self, h: Float[Tensor, "time batch d"]) -> Float[Tensor, "batch time n_symbols"]:
+        return (h @ self.w_out.to(self.dtype)).float().transpose(0, 1) + self.b_out
+
+    def _edits(self, first_step: int) -> dict[str, EditStep]:
+        def at_step(point: HookPoint) -> EditStep:
+            return lambda value, step: point.apply(value, first_step + step)
+
+        return {
+            name.removeprefix(_PREFIX): at_step(point)
+            for name, point in self.hook_dict.items()
+            if point.edits
+        }
+
+    def _cached_weights(self) -> Weights:
+        key = (self.dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
+        if self._ready is None or self._ready[0] != key:
+            self._ready = (key, self.normalised())
+        return self._ready[1]
+
+
+def _scale(v: Tensor, gain: Tensor) -> Tensor:
+    return gain / v.norm(dim=0)
+
+
+def _orthogonal_blocks(d: int, blocks: int) -> Tensor:
+    return torch.cat([nn.init.orthogonal_(torch.empty(d, d)) for _ in range(blocks)], dim=1)
+
+
+def _gate_bias(d: int) -> Tensor:
+    """Zero, but 1 for the forget gate, so that the cell remembers from the start."""
+    bias = torch.zeros(4 * d)
+    bias[d : 2 * d] = 1.0
+    return bias

@@ -1,0 +1,166 @@
+"""The recurrence of the multiplicative LSTM, fast in both directions.
+
+Implements, for each step t, with the gates stacked as (i, f, o, u):
+    m_t = x^m_t * (h_{t-1} W_m)
+    g_t = x^g_t + m_t W_h
+    i, f, o = sigmoid(g_t[:3]),  u = tanh(g_t[3])
+    c_t = f * c_{t-1} + i * u
+    h_t = o * tanh(c_t)
+
+The products with the inputs (x^m, x^g) are made by the caller for all steps at once. Matrix
+products run in the type of the weights (bfloat16 or float32); gates and cell are float32.
+
+Source: Krause et al. 2016, "Multiplicative LSTM for sequence modelling", section 3; gate names as
+in Radford et al. 2017, "Learning to generate reviews and discovering sentiment", released code.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+READS = ("h", "c", "i", "f", "o", "u", "m")
+"""What can be read and edited at every step."""
+
+EditStep = Callable[[Tensor, int], Tensor]
+
+
+class Scan(NamedTuple):
+    """What a pass over the recurrence gives back."""
+
+    h: Float[Tensor, "time batch d"]
+    """Outputs, after edits, in the type of the weights."""
+    reads: dict[str, Float[Tensor, "time batch d"]]
+    """The asked-for states and gates, after edits, float32."""
+    state: tuple[Float[Tensor, "batch d"], Float[Tensor, "batch d"]]
+    """Last h and c, float32."""
+
+
+@torch.no_grad()
+def scan(
+    x_m: Float[Tensor, "time batch d"],
+    x_g: Float[Tensor, "time batch 4*d"],
+    w_m: Float[Tensor, "d d"],
+    w_h: Float[Tensor, "d 4*d"],
+    state: tuple[Tensor, Tensor],
+    keep: Collection[str] = (),
+    edits: Mapping[str, EditStep] | None = None,
+) -> Scan:
+    """Runs the recurrence without gradients, keeping only what is asked for.
+
+    Args:
+        x_m: Input part of the multiplicative state.
+        x_g: Input part of the gates, bias included.
+        w_m: Recurrent weights of the multiplicative state.
+        w_h: Recurrent weights of the gates.
+        state: h and c before the first step.
+        keep: Which of `READS` to return stacked.
+        edits: For some of `READS`, a function `(value (batch, d), step) -> value` that is called
+            at every step; what it returns is what the network goes on with.
+    """
+    edits = edits or {}
+    steps, batch, d = x_m.shape
+    reads = {name: torch.empty(steps, batch, d, device=x_m.device) for name in keep}
+    outputs = torch.empty_like(x_m)
+    h, c = state[0].float(), state[1].float()
+    h_in = h.to(x_m.dtype)
+    for t in range(steps):
+        m = x_m[t] * (h_in @ w_m)
+        if "m" in edits:
+            m = edits["m"](m.float(), t).to(m.dtype)
+        gates = torch.addmm(x_g[t], m, w_h).float()
+        i, f, o = gates[:, : 3 * d].sigmoid_().chunk(3, dim=1)
+        u = gates[:, 3 * d :].tanh_()
+        i, f, o, u = (
+            edits[name](gate, t) if name in edits else gate
+            for name, gate in zip("ifou", (i, f, o, u), strict=True)
+        )
+        c = torch.mul(i, u).addcmul_(f, c)
+        if "c" in edits:
+            c = edits["c"](c, t)
+        h = torch.tanh(c).mul_(o)
+        if "h" in edits:
+            h = edits["h"](h, t)
+        h_in = outputs[t].copy_(h)
+        for name, stack in reads.items():
+            stack[t] = {"h": h, "c": c, "i": i, "f": f, "o": o, "u": u, "m": m}[name]
+    return Scan(outputs, reads, (h, c))
+
+
+class TrainingScan(torch.autograd.Function):
+    """The recurrence with a backward pass of its own.
+
+    The backward pass keeps the sequential part to two products for each step and makes the weight
+    gradients of all steps in one product each, where autograd would add a full weight matrix for
+    every step.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x_m: Tensor,
+        x_g: Tensor,
+        w_m: Tensor,
+        w_h: Tensor,
+        h_0: Tensor,
+        c_0: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns h of all steps (time, batch, d) and the last h and c, both float32.
+
+        The carried state gets no gradient: it is where backpropagation is truncated.
+        """
+        steps, batch, d = x_m.shape
+        h_m = torch.empty_like(x_m)
+        ms = torch.empty_like(x_m)
+        gates = torch.empty(steps, batch, 4 * d, device=x_m.device, dtype=c_0.dtype)
+        cs = torch.empty(steps + 1, batch, d, device=x_m.device, dtype=c_0.dtype)
+        hs = torch.empty(steps + 1, batch, d, device=x_m.device, dtype=x_m.dtype)
+        cs[0] = c_0
+        hs[0] = h_0
+        for t in range(steps):
+            torch.mm(hs[t], w_m, out=h_m[t])
+            torch.mul(x_m[t], h_m[t], out=ms[t])
+            g = gates[t]
+            g.copy_(torch.addmm(x_g[t], ms[t], w_h))
+            sigmoids = g[:, : 3 * d].sigmoid_()
+            u = g[:, 3 * d :].tanh_()
+            i, f, o = sigmoids[:, :d], sigmoids[:, d : 2 * d], sigmoids[:, 2 * d :]
+            c = torch.mul(i, u, out=cs[t + 1]).addcmul_(f, cs[t])
+            h = torch.tanh(c).mul_(o)
+            hs[t + 1] = h
+        ctx.save_for_backward(x_m, h_m, ms, gates, cs, hs, w_m, w_h)  # pyright: ignore
+        return hs[1:], h, c.clone()  # pyright: ignore
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, d_hs: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
+        """Backpropagation through time over the saved steps."""
+        x_m, h_m, ms, gates, cs, hs, w_m, w_h = ctx.saved_tensors  # pyright: ignore
+        steps, batch, d = x_m.shape
+        w_m_t, w_h_t = w_m.t().contiguous(), w_h.t().contiguous()
+        d_gates = torch.empty(steps, batch, 4 * d, device=x_m.device, dtype=x_m.dtype)
+        d_x_m = torch.empty_like(x_m)
+        d_h_m = torch.empty_like(x_m)
+        d_h = torch.zeros_like(cs[0])
+        d_c = torch.zeros_like(cs[0])
+        for t in reversed(range(steps)):
+            i, f, o, u = gates[t].chunk(4, dim=1)
+            d_h = d_hs[t] + d_h
+            tanh_c = torch.tanh(cs[t + 1])
+            d_o = d_h * tanh_c
+            d_c = d_c.addcmul_(d_h * o, 1 - tanh_c * tanh_c)
+            d_g = torch.cat([d_c * u, d_c * cs[t], d_o, d_c * i], dim=1)
+            sigmoids = gates[t, :, : 3 * d]
+            d_g[:, : 3 * d].mul_(sigmoids.mul(1 - sigmoids))
+            d_g[:, 3 * d :].mul_(1 - u * u)
+            d_gates[t] = d_g
+            d_m = d_gates[t] @ w_h_t
+            torch.mul(d_m, h_m[t], out=d_x_m[t])
+            torch.mul(d_m, x_m[t], out=d_h_m[t])
+            d_h = d_h_m[t] @ w_m_t
+            d_c = d_c * f
+        d_w_m = hs[:-1].reshape(-1, d).t() @ d_h_m.reshape(-1, d)
+        d_w_h = ms.reshape(-1, d).t() @ d_gates.reshape(-1, 4 * d)
+        return d_x_m, d_gates, d_w_m, d_w_h, None, None

@@ -1,0 +1,91 @@
+"""`worldscope train`: from texts to a trained network in a folder, with progress."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from worldscope.networks.codecs import BPECodec, BytesCodec, Codec, load_codec
+from worldscope.networks.corpus import pack
+from worldscope.networks.loading import load_network, new_mlstm
+from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.train_config import TrainConfig
+from worldscope.networks.training import Progress, Trainer, split_texts
+
+VALIDATION_FRACTION = 0.01
+"""Share of the groups that is held out."""
+VALIDATION_TEXTS = 200
+"""At most so many held-out texts are read at every checkpoint."""
+
+
+def train(
+    texts: Sequence[str],
+    groups: Sequence[str],
+    out: Path,
+    *,
+    codec: str,
+    hidden: int,
+    embed: int,
+    init: str | None,
+    device: str,
+    config: TrainConfig,
+) -> None:
+    """Trains on texts, or goes on with the training in `out`, until it ends.
+
+    Args:
+        texts: What to train on; a hundredth of the groups is held out for validation.
+        groups: What must not be in both parts, for each text.
+        out: Folder of the training.
+        codec: `bytes` or `bpe`.
+        hidden: Number of units.
+        embed: Width of the symbol embedding.
+        init: Network to start from, or None.
+        device: Where to train.
+        config: How to train.
+
+    Raises:
+        ValueError: If `out` holds a training with other settings.
+    """
+    from tqdm.auto import tqdm
+
+    out.mkdir(parents=True, exist_ok=True)
+    kept, held = split_texts(texts, groups, fraction=VALIDATION_FRACTION, seed=config.seed)
+    network = _start(kept, out, codec, hidden, embed, init, config.seed).to(device)
+    corpus = pack(kept, network.codec, seed=config.seed)
+    validation = pack(held[:VALIDATION_TEXTS], network.codec)
+    trainer = Trainer(network, corpus, validation, config, out)
+    seen = round(trainer.step * trainer.bytes_per_step)
+    total = round(trainer.steps * trainer.bytes_per_step)
+    with tqdm(total=total, initial=seen, unit="B", unit_scale=True, desc="training") as bar:
+        trainer.run(lambda progress: _show(bar, progress, trainer.bytes_per_step))
+
+
+def _start(
+    texts: Sequence[str],
+    out: Path,
+    codec: str,
+    hidden: int,
+    embed: int,
+    init: str | None,
+    seed: int,
+) -> MLSTM:
+    if init is not None:
+        return load_network(init)
+    return new_mlstm(_codec(texts, out, codec), d_hidden=hidden, d_embed=embed, seed=seed)
+
+
+def _codec(texts: Sequence[str], out: Path, name: str) -> Codec:
+    """The codec; pieces are learned once and kept beside the checkpoints."""
+    if name == BytesCodec.name:
+        return BytesCodec()
+    if not (out / "codec.json").exists():
+        BPECodec.train(texts).save(out)
+    return load_codec(name, out)
+
+
+def _show(bar, progress: Progress, bytes_per_step: float) -> None:
+    bar.update(bytes_per_step)
+    shown = {"bits/byte": f"{progress.bits_per_byte:.3f}", "lr": f"{progress.lr:.1e}"}
+    if progress.validation_bits_per_byte is not None:
+        bar.write(
+            f"{progress.bytes_seen / 1e6:.1f} MB: validation {progress.validation_bits_per_byte:.3f} bits/byte"
+        )
+    bar.set_postfix(shown)

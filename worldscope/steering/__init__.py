@@ -1,0 +1,1 @@
+"""Steering moves features, in a forward pass and during generation."""

@@ -1,0 +1,94 @@
+"""Moving features while a network runs.
+
+    clamp(α):  value ← mean + sign · α · sd
+    add(α):    activations ← activations + sign · α · sd · write
+    ablate:    value ← mean, whatever the text says
+
+so that a positive strength always pushes towards the feature's label, and strengths of different
+features are in the same unit: standard deviations over the symbols of training text.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from worldscope.features.feature import Feature
+from worldscope.networks.hooked import HookedNetwork, HookPoint
+
+
+Network = TypeVar("Network", bound=HookedNetwork)
+
+
+class Edit(ABC):
+    """Something done to a feature at every step."""
+
+    feature: Feature
+
+    @abstractmethod
+    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        """How much to add to the feature's value, given what it is."""
+
+    def __call__(self, acts: Float[Tensor, "batch 1 d"], hook: HookPoint) -> Float[Tensor, "batch 1 d"]:
+        """Applies the edit to the activations of one step."""
+        read = torch.as_tensor(self.feature.read, device=acts.device)
+        write = torch.as_tensor(self.feature.write, device=acts.device)
+        return acts + self.change(acts @ read).unsqueeze(-1) * write
+
+
+@dataclass(frozen=True)
+class Clamp(Edit):
+    """Holds a feature at its mean plus `strength` standard deviations towards its label."""
+
+    feature: Feature
+    strength: float
+    """In standard deviations; negative is away from the label."""
+
+    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        """See `Edit.change`."""
+        target = self.feature.mean + self.feature.sign * self.strength * self.feature.sd
+        return target - values
+
+
+@dataclass(frozen=True)
+class Add(Edit):
+    """Adds `strength` standard deviations to a feature, towards its label, at every step."""
+
+    feature: Feature
+    strength: float
+    """In standard deviations; negative is away from the label."""
+
+    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        """See `Edit.change`."""
+        return torch.full_like(values, self.feature.sign * self.strength * self.feature.sd)
+
+
+@dataclass(frozen=True)
+class Ablate(Edit):
+    """Holds a feature at its mean, so that it says nothing about the text."""
+
+    feature: Feature
+
+    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+        """See `Edit.change`."""
+        return self.feature.mean - values
+
+
+@contextmanager
+def steer(network: Network, *edits: Edit) -> Iterator[Network]:
+    """Edits a network inside a `with` block, at every step of whatever it reads or writes.
+
+    Raises:
+        ValueError: If a feature belongs to another network, or no edit is given.
+    """
+    if not edits:
+        raise ValueError("there is nothing to steer; give at least one of Clamp, Add and Ablate")
+    for edit in edits:
+        edit.feature.check_fits(network)
+    with network.hooks([(edit.feature.hook, edit) for edit in edits]):
+        yield network

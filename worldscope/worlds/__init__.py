@@ -1,0 +1,1 @@
+"""Worlds label: inputs together with the ground truth that they come from."""
