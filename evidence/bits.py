@@ -34,9 +34,7 @@ class Bits:
         return Bits(self.bits[rows], self.n_bytes[rows])
 
 
-def text_bits(
-    network: MLSTM, texts: Sequence[str], *, batch: int = 64, chunk: int = 64
-) -> Bits:
+def text_bits(network: MLSTM, texts: Sequence[str], *, batch: int = 64, chunk: int = 64) -> Bits:
     """Bits for each text, from its second symbol on, with whatever edits are in place.
 
     Args:
@@ -76,7 +74,7 @@ def cost_interval(edited: Bits, plain: Bits, groups: Iterable[Hashable], *, seed
         ValueError: If there are fewer than two groups.
     """
 
-    def difference(counts: Integer[np.ndarray, " n"]) -> float:
+    def difference(counts: np.ndarray) -> float:
         after = (counts @ edited.bits) / (counts @ edited.n_bytes)
         return float(after - (counts @ plain.bits) / (counts @ plain.n_bytes))
 
@@ -97,7 +95,9 @@ def _bits(
     for begin in range(0, len(order), batch):
         rows = order[begin : begin + batch]
         nats[rows] = _batch_nats(network, [sequences[r] for r in rows], first[rows], chunk)
-    widths = np.asarray([len(piece) for piece in network.codec.pieces(range(network.codec.n_symbols))])
+    widths = np.asarray(
+        [len(piece) for piece in network.codec.pieces(range(network.codec.n_symbols))]
+    )
     n_bytes = [widths[list(s[start:])].sum() for s, start in zip(sequences, starts, strict=True)]
     return Bits(nats / math.log(2), np.asarray(n_bytes))
 
@@ -120,7 +120,9 @@ def _batch_nats(
         symbols = padded[:alive, begin : begin + chunk + 1]
         output = network(symbols[:, :-1], (state[0][:alive], state[1][:alive]), first_step=begin)
         state = output.state
-        losses = cross_entropy(output.logits.transpose(1, 2), symbols[:, 1:], reduction="none")
+        # Time first, as the network lays them out: the other way round would copy every logit.
+        logits, targets = output.logits.transpose(0, 1).flatten(0, 1), symbols[:, 1:].t()
+        losses = cross_entropy(logits, targets.flatten(), reduction="none").view_as(targets).t()
         place = begin + 1 + np.arange(losses.shape[1])
         counted = (place >= starts[:alive, None]) & (place < lengths[:alive, None])
         nats[:alive] += (losses.double().cpu().numpy() * counted).sum(axis=1)

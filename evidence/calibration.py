@@ -1,4 +1,4 @@
-"""A judge's threshold, fixed on real text of the length that will be judged, and how right it is."""
+"""A judge's threshold, fixed on real text of the length that it will judge, and its accuracy."""
 
 import re
 from collections.abc import Hashable, Sequence

@@ -58,9 +58,7 @@ class TfidfJudge:
         from sklearn.pipeline import make_pipeline
 
         check_labels(labels, rows=len(texts))
-        vectoriser = TfidfVectorizer(
-            ngram_range=(1, 2), min_df=2, sublinear_tf=True, dtype=np.float32
-        )
+        vectoriser = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
         pipeline = make_pipeline(vectoriser, LogisticRegression(C=c, max_iter=1000))
         return cls(pipeline.fit([clean(text) for text in texts], labels))
 

@@ -21,6 +21,8 @@ from worldscope.steering.edits import Edit
 
 COUNT = 20
 """How many placebos a claim needs at the least."""
+EQUAL_NORM, EQUAL_SD = "placebo equal norm", "placebo equal sd"
+"""The two comparisons, as tables name them."""
 
 
 class Recorder:
@@ -145,6 +147,19 @@ def placebo_directions(
         )
         for index, direction in enumerate(directions)
     ]
+
+
+def check_comparable(network: MLSTM, feature: Feature, placebo: Feature) -> None:
+    """Raises:
+    ValueError: If either belongs to another network, or they lie at different hooks.
+    """
+    feature.check_fits(network)
+    placebo.check_fits(network)
+    if placebo.hook != feature.hook:
+        raise ValueError(
+            f"the placebo {placebo.origin} lies at {placebo.hook} and the feature at "
+            f"{feature.hook}: give placebos at the feature's hook"
+        )
 
 
 def _untracking(

@@ -1,15 +1,14 @@
 """What a condition did, beside unsteered text: judged share, shift, cost, variety."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
 
 from evidence.bits import Bits, cost_interval
 from evidence.writing import Design, Outcome
-from worldscope.measures import Interval, mean_interval, paired_interval
+from worldscope.measures import mean_interval, paired_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,69 +50,36 @@ class Effect:
 
 
 def effects(
-    feature: str, outcome: Outcome, plain: Outcome, design: Design, *, seed: int
+    feature: str, outcomes: Sequence[Outcome], plain: Outcome, design: Design, *, seed: int
 ) -> list[Effect]:
-    """A condition's effect, once for each judge."""
-    of = outcome.condition
-    means = _Means(outcome.judged, outcome.written, outcome.read, outcome.distinct)
-    return _effects((feature, of.kind, of.placebo, of.strength), means, plain, design, seed)
+    """The effect of a condition, or the mean over placebos of one kind and strength, by judge.
 
+    Several outcomes are averaged prompt by prompt and seed by seed, shifts with their sign; what
+    was averaged is held fixed and prompts are resampled.
 
-def mean_effects(
-    feature: str, placebos: Sequence[Outcome], plain: Outcome, design: Design, *, seed: int
-) -> list[Effect]:
-    """The mean over placebos of one kind and strength, once for each judge.
-
-    Signed shifts are averaged prompt by prompt and seed by seed; placebos are held fixed and
-    prompts resampled.
+    Args:
+        feature: What is steered.
+        outcomes: One, or those of several placebos.
+        plain: What was written unsteered.
+        design: What they share.
+        seed: Seed of the intervals.
     """
-    of = placebos[0].condition
-    means = _Means(
-        judged={
-            name: np.mean([outcome.judged[name] for outcome in placebos], axis=0)
-            for name in plain.judged
-        },
-        written=_pooled([outcome.written for outcome in placebos]),
-        read=_pooled([outcome.read for outcome in placebos]),
-        distinct=np.mean([outcome.distinct for outcome in placebos], axis=0).tolist(),
-    )
-    named = (feature, of.kind, f"mean of {len(placebos)}", of.strength)
-    return _effects(named, means, plain, design, seed)
-
-
-def effects_table(rows: Sequence[Effect]) -> pd.DataFrame:
-    """A row for each effect, in order."""
-    return pd.DataFrame(
-        {field.name: [getattr(row, field.name) for row in rows] for field in fields(Effect)}
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Means:
-    """What an effect is computed from: one outcome's, or the mean of several."""
-
-    judged: Mapping[str, Bool[np.ndarray, " n"] | Float[np.ndarray, " n"]]
-    written: Bits
-    read: Bits
-    distinct: Sequence[float]
-
-
-def _effects(
-    named: tuple[str, str, str, float], means: _Means, plain: Outcome, design: Design, seed: int
-) -> list[Effect]:
-    feature, kind, placebo, strength = named
-    cost = cost_interval(means.written, plain.written, design.groups, seed=seed)
+    of = outcomes[0].condition
+    written, read = _pooled([o.written for o in outcomes]), _pooled([o.read for o in outcomes])
+    cost = cost_interval(written, plain.written, design.groups, seed=seed)
+    distinct = np.mean([outcome.distinct for outcome in outcomes], axis=0)
     rows = []
     for judge in design.judges:
-        judged = means.judged[judge.name]
+        judged = np.mean([outcome.judged[judge.name] for outcome in outcomes], axis=0)
+        unsteered = plain.judged[judge.name].astype(np.float64)
         share = mean_interval(judged, design.groups, seed=seed)
-        shift = _shift(judged, plain.judged[judge.name], design, seed)
+        shift = paired_interval(judged, unsteered, design.groups, seed=seed)
         rows.append(
             Effect(
                 feature=feature,
-                kind=kind,
-                placebo=placebo,
-                strength=strength,
+                kind=of.kind,
+                placebo=of.placebo if len(outcomes) == 1 else f"mean of {len(outcomes)}",
+                strength=of.strength,
                 judge=judge.name,
                 share=share.value,
                 low=share.low,
@@ -127,17 +93,20 @@ def _effects(
                 cost_bits_per_byte=cost.value,
                 cost_low=cost.low,
                 cost_high=cost.high,
-                text_cost_bits_per_byte=means.read.per_byte - plain.read.per_byte,
-                distinct_1=means.distinct[0],
-                distinct_2=means.distinct[1],
-                distinct_3=means.distinct[2],
+                text_cost_bits_per_byte=read.per_byte - plain.read.per_byte,
+                distinct_1=float(distinct[0]),
+                distinct_2=float(distinct[1]),
+                distinct_3=float(distinct[2]),
             )
         )
     return rows
 
 
-def _shift(judged: np.ndarray, plain: np.ndarray, design: Design, seed: int) -> Interval:
-    return paired_interval(judged, plain, design.groups, seed=seed)
+def effects_table(rows: Sequence[Effect]) -> pd.DataFrame:
+    """A row for each effect, in order."""
+    return pd.DataFrame(
+        {field.name: [getattr(row, field.name) for row in rows] for field in fields(Effect)}
+    )
 
 
 def _pooled(parts: Sequence[Bits]) -> Bits:

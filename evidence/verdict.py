@@ -6,16 +6,16 @@ on the other half. So neither strengths nor prompts are the best of many.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from evidence.bits import Bits
 from evidence.calibration import CalibratedJudge
 from evidence.writing import Design, Outcome
-from worldscope.measures import mean_interval, permutation_p_value, split_groups
+from worldscope.measures import paired_interval, permutation_p_value, split_groups
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,6 @@ class Verdict:
     """What is steered, by its origin."""
     kind: str
     """feature, placebo equal norm or placebo equal sd."""
-    placebos: int
-    """How many this is the mean of; 0 for the feature."""
     judge: str
     down: float
     """Strength below 0; NaN if unsteered text stands there, every one being over the budget."""
@@ -64,13 +62,29 @@ class Verdict:
     """Generations on each side; for placebos, of each."""
     groups: int
     """Prompts."""
-    largest: float
+    placebos: int = 0
+    """How many this is the mean of; 0 for the feature."""
+    largest: float = float("nan")
     """|moved| of the placebo that moved most; NaN for the feature."""
-    p_value: float
-    """Chance of a placebo of this kind that moves as much as the feature; NaN for the feature."""
+    p_value: float = float("nan")
+    """Chance of a placebo of this kind that moves as far as the feature; NaN for the feature."""
 
 
-def halve_prompts(design: Design, *, seed: int) -> tuple[Int[np.ndarray, " a"], Int[np.ndarray, " b"]]:
+class _Pair(NamedTuple):
+    """What was written down and up, by the feature or by one placebo."""
+
+    down: Outcome
+    up: Outcome
+
+    def moved(self, judge: str, rows: Int[np.ndarray, " rows"]) -> float:
+        """Judged share up minus down."""
+        up, down = (outcome.judged[judge][rows].mean() for outcome in (self.up, self.down))
+        return float(up - down)
+
+
+def halve_prompts(
+    design: Design, *, seed: int
+) -> tuple[Int[np.ndarray, " a"], Int[np.ndarray, " b"]]:
     """Rows of the prompts that choose the strengths, and rows of those that report."""
     parts = split_groups(design.groups, {"choose": 0.5, "report": 0.5}, seed=seed)
     return parts["choose"], parts["report"]
@@ -101,68 +115,100 @@ def choose_sides(
     )
 
 
-def verdicts(
-    feature: str,
-    sides: Sides,
-    steered: Mapping[float, Outcome],
-    placebos: Iterable[Outcome],
-    plain: Outcome,
-    design: Design,
-    rows: Int[np.ndarray, " rows"],
-    *,
-    seed: int,
-) -> pd.DataFrame:
-    """A row for each judge and kind, with the fields of `Verdict`.
+@dataclass(frozen=True, eq=False)
+class Reporting:
+    """What all verdicts on a feature share."""
 
-    Args:
-        feature: Its origin.
-        sides: Strengths to report.
-        steered: What the feature wrote at each strength.
-        placebos: What they wrote, those strengths among them.
-        plain: What was written unsteered.
-        design: What they share.
-        rows: Of the prompts that report.
-        seed: Seed of the intervals.
-    """
-    pairs = {"feature": [_Pair.at(sides, steered, plain)]}
-    for kind, outcomes in _by_kind(placebos).items():
-        pairs[kind] = [_Pair.at(sides, of_one, plain) for of_one in outcomes]
-    groups = [design.groups[row] for row in rows]
-    table = []
-    for judge in design.judges:
-        movers = {
-            kind: _Movement(
-                np.stack([pair.down.judged[judge.name][rows] for pair in of_kind]).astype(float),
-                np.stack([pair.up.judged[judge.name][rows] for pair in of_kind]).astype(float),
-            )
-            for kind, of_kind in pairs.items()
-        }
-        observed = abs(float(movers["feature"].each[0]))
-        for kind, movement in movers.items():
-            null = np.abs(movement.each) if kind != "feature" else np.empty(0)
-            moved = mean_interval(movement.mean, groups, seed=seed)
-            table.append(
-                Verdict(
-                    feature=feature,
-                    kind=kind,
-                    placebos=len(null),
-                    judge=judge.name,
-                    down=_or_nan(sides.down),
-                    up=_or_nan(sides.up),
-                    share_down=float(movement.down.mean()),
-                    share_up=float(movement.up.mean()),
-                    moved=moved.value,
-                    low=moved.low,
-                    high=moved.high,
-                    moved_fraction=moved.value / judge.separation,
-                    fraction_low=moved.low / judge.separation,
-                    fraction_high=moved.high / judge.separation,
-                    cost_down=_mean_cost([pair.down for pair in pairs[kind]], plain, rows),
-                    cost_up=_mean_cost([pair.up for pair in pairs[kind]], plain, rows),
-                    n=moved.n,
-                    groups=moved.groups,
-                    largest=float(null.max()) if len(null) else float("nan"),
-                    p_value=permutation_p_value(observed, null) if len(null) else float("nan"),
-                )
-            )
-    return pd.DataFrame({f.name: [getattr(row, f.name) for row in table] for f in fields(Verdict)})
+    feature: str
+    """Its origin."""
+    sides: Sides
+    """Strengths to report."""
+    plain: Outcome
+    """What was written unsteered."""
+    design: Design
+    rows: Int[np.ndarray, " rows"]
+    """Of the prompts that report."""
+    seed: int
+    """Seed of the intervals."""
+
+    def table(self, steered: Mapping[float, Outcome], placebos: Iterable[Outcome]) -> pd.DataFrame:
+        """A row for each judge and kind, with the fields of `Verdict`.
+
+        Args:
+            steered: What the feature wrote at each strength.
+            placebos: What they wrote, at the strengths of `sides` among others.
+        """
+        of_kind = _outcomes_by_kind(placebos)
+        verdicts = []
+        for judge in self.design.judges:
+            real = self._verdict(judge, "feature", [self._pair(steered)])
+            verdicts.append(real)
+            for kind, each in of_kind.items():
+                pairs = [self._pair(outcomes) for outcomes in each]
+                verdicts.append(self._beside(real, judge, kind, pairs))
+        columns = [field.name for field in fields(Verdict)]
+        return pd.DataFrame({c: [getattr(verdict, c) for verdict in verdicts] for c in columns})
+
+    def _pair(self, outcomes: Mapping[float, Outcome]) -> _Pair:
+        """What was written down and up; unsteered text where a side has no strength."""
+        down, up = self.sides.down, self.sides.up
+        return _Pair(
+            self.plain if down is None else outcomes[down],
+            self.plain if up is None else outcomes[up],
+        )
+
+    def _verdict(self, judge: CalibratedJudge, kind: str, pairs: Sequence[_Pair]) -> Verdict:
+        down, up = (
+            np.mean([outcome.judged[judge.name][self.rows] for outcome in side], axis=0)
+            for side in zip(*pairs, strict=True)
+        )
+        groups = [self.design.groups[row] for row in self.rows]
+        moved = paired_interval(up, down, groups, seed=self.seed)
+        cost_down, cost_up = (
+            float(np.mean([_cost(outcome, self.plain, self.rows) for outcome in side]))
+            for side in zip(*pairs, strict=True)
+        )
+        return Verdict(
+            feature=self.feature,
+            kind=kind,
+            judge=judge.name,
+            down=float("nan") if self.sides.down is None else self.sides.down,
+            up=float("nan") if self.sides.up is None else self.sides.up,
+            share_down=float(down.mean()),
+            share_up=float(up.mean()),
+            moved=moved.value,
+            low=moved.low,
+            high=moved.high,
+            moved_fraction=moved.value / judge.separation,
+            fraction_low=moved.low / judge.separation,
+            fraction_high=moved.high / judge.separation,
+            cost_down=cost_down,
+            cost_up=cost_up,
+            n=moved.n,
+            groups=moved.groups,
+        )
+
+    def _beside(
+        self, real: Verdict, judge: CalibratedJudge, kind: str, pairs: Sequence[_Pair]
+    ) -> Verdict:
+        """The placebos' mean, and how the feature ranks among them by |moved|."""
+        null = np.abs([pair.moved(judge.name, self.rows) for pair in pairs])
+        return replace(
+            self._verdict(judge, kind, pairs),
+            placebos=len(pairs),
+            largest=float(null.max()),
+            p_value=permutation_p_value(abs(real.moved), null),
+        )
+
+
+def _outcomes_by_kind(placebos: Iterable[Outcome]) -> dict[str, list[dict[float, Outcome]]]:
+    """For each kind of placebo, what each one wrote at each strength."""
+    found: dict[str, dict[str, dict[float, Outcome]]] = {}
+    for outcome in placebos:
+        of = outcome.condition
+        found.setdefault(of.kind, {}).setdefault(of.placebo, {})[of.strength] = outcome
+    return {kind: list(of_kind.values()) for kind, of_kind in found.items()}
+
+
+def _cost(outcome: Outcome, plain: Outcome, rows: Int[np.ndarray, " rows"]) -> float:
+    return outcome.written.of(rows).per_byte - plain.written.of(rows).per_byte

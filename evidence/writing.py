@@ -1,7 +1,6 @@
 """Writing under an edit: the same prompts and seeds for every condition, and what it cost."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,10 +11,12 @@ from evidence.bits import Bits, continuation_bits, text_bits
 from evidence.calibration import CalibratedJudge
 from evidence.diversity import distinct_n
 from worldscope.networks.generation import Generation, Sampling, stream
-from worldscope.networks.hooked import Edit, HookedNetwork
+from worldscope.networks.hooked import Edit
 from worldscope.networks.mlstm import MLSTM
 
 _ROWS = 256  # generated together
+Hooked = tuple[str, Edit]
+"""A hook name and what is done there."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class WritingConfig:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """What is done to the network while it writes, and while it reads real text."""
+    """What is done to the network, in words."""
 
     kind: str
     """unsteered, feature, placebo equal norm or placebo equal sd."""
@@ -47,12 +48,6 @@ class Condition:
     """Which placebo, by its origin."""
     strength: float = float("nan")
     """In sd; NaN if nothing is steered."""
-    hook: str = ""
-    """Where the edits act."""
-    writing: Edit | None = None
-    """Edit while the network writes."""
-    reading: Edit | None = None
-    """Edit while it reads real text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +88,20 @@ class Design:
         """Prompt of each generation: what is resampled."""
         return [prompt for prompt, _ in self.rows]
 
-    def run(self, condition: Condition) -> Outcome:
-        """Writes and reads under a condition, then judges and counts bits without it."""
-        with _applied(self.network, condition.hook, condition.writing):
+    def run(
+        self, condition: Condition, writing: Sequence[Hooked] = (), reading: Sequence[Hooked] = ()
+    ) -> Outcome:
+        """Writes and reads under a condition, then judges and counts bits without it.
+
+        Args:
+            condition: What the edits are.
+            writing: Edits while the network writes.
+            reading: The same for the real text: an edit that keeps or replays a record needs one
+                for each.
+        """
+        with self.network.hooks(writing):
             generations = self.write()
-        with _applied(self.network, condition.hook, condition.reading):
+        with self.network.hooks(reading):
             read = text_bits(self.network, self.texts)
         continuations = [generation.continuation for generation in generations]
         one, two, three = (distinct_n(continuations, n) for n in (1, 2, 3))
@@ -129,9 +133,3 @@ def typical_length(network: MLSTM, prompts: Sequence[str], config: WritingConfig
     """Median characters of unsteered continuations: the length to calibrate judges at."""
     generations = Design(network, [], prompts, [], config).write()
     return int(np.median([len(generation.continuation) for generation in generations]))
-
-
-def _applied(
-    network: MLSTM, hook: str, edit: Edit | None
-) -> AbstractContextManager[HookedNetwork | None]:
-    return network.hooks([(hook, edit)]) if edit else nullcontext()

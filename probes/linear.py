@@ -3,14 +3,11 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
 from safetensors import safe_open
 from safetensors.numpy import save_file
-
-from probes.inputs import check_labelled
 
 _FORMAT = "worldscope linear probe 1"
 
@@ -29,6 +26,8 @@ class LinearProbe:
     """Every C that was tried, in ascending order."""
     dev_scores: tuple[float, ...]
     """Accuracy on dev at each of `strengths`."""
+    nonzeros: tuple[int, ...]
+    """Units with a weight at each of `strengths`."""
 
     @property
     def n_nonzero(self) -> int:
@@ -63,12 +62,13 @@ class LinearProbe:
             "strength": self.strength,
             "strengths": self.strengths,
             "dev_scores": self.dev_scores,
+            "nonzeros": self.nonzeros,
         }
         metadata = {"format": _FORMAT, "probe": json.dumps(rest)}
         save_file({"weight": self.weight}, path, metadata=metadata)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path) -> "LinearProbe":
         """Read what `save` wrote.
 
         Raises:
@@ -88,4 +88,5 @@ class LinearProbe:
                 strength=rest["strength"],
                 strengths=tuple(rest["strengths"]),
                 dev_scores=tuple(rest["dev_scores"]),
+                nonzeros=tuple(rest["nonzeros"]),
             )

@@ -13,7 +13,6 @@ favoured for its large numbers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -27,6 +26,9 @@ from worldscope.measures import check_labels
 
 STRENGTHS: tuple[float, ...] = tuple(2.0**power for power in range(-8, 1))
 """C from 1/256 to 1. Source: Radford et al. 2017, section 3."""
+
+
+_SHORT = 1 << 20  # cells of a table so short that double precision costs nothing
 
 
 def fit_l1_path(
@@ -43,7 +45,7 @@ def fit_l1_path(
     Of equally accurate ones it is the smallest C: the sparsest.
 
     Args:
-        train_acts: Activations to fit, in float32 or float64: the precision of the fit.
+        train_acts: Activations to fit. Float64 ones are fitted in double precision.
         train_labels: 0 or 1, both present.
         dev_acts: Activations to choose on.
         dev_labels: 0 or 1, both present.
@@ -128,7 +130,7 @@ def _fit_path(
         fitted = minimise(
             rows.values, targets, penalty.between(unit_cost / strength, targets), fitted
         )
-        path.append(rows.recorded(fitted))
+        path.append(rows.recorded(fitted, np.result_type(train_acts.dtype, np.float32)))
     right = [((dev_acts @ weight + bias > 0) == dev_columns).mean(axis=0) for weight, bias in path]
     return [
         _best_on_dev(
@@ -153,6 +155,7 @@ def _best_on_dev(
         strength=strengths[best],
         strengths=strengths,
         dev_scores=dev_scores,
+        nonzeros=tuple(int(np.count_nonzero(weight)) for weight, _ in path),
     )
 
 
@@ -166,8 +169,9 @@ class _StandardRows:
     """1 for a unit that does not move."""
 
     @classmethod
-    def of(cls, acts: Float[np.ndarray, "n d"]) -> Self:
-        dtype = np.float64 if acts.dtype == np.float64 else np.float32
+    def of(cls, acts: Float[np.ndarray, "n d"]) -> "_StandardRows":
+        double = acts.dtype == np.float64 or acts.size <= _SHORT
+        dtype = np.float64 if double else np.float32
         mean = acts.mean(axis=0, dtype=np.float64).astype(dtype)
         values = np.ones((acts.shape[0], acts.shape[1] + 1), dtype=dtype)
         units = values[:, :-1]
@@ -180,11 +184,11 @@ class _StandardRows:
         return cls(torch.from_numpy(values), mean, sd)
 
     def recorded(
-        self, fitted: Float[Tensor, "d_and_1 q"]
+        self, fitted: Float[Tensor, "d_and_1 q"], dtype: np.dtype
     ) -> tuple[Float[np.ndarray, "d q"], Float[np.ndarray, " q"]]:
         """(weight, bias) for activations as they were recorded."""
-        weight = fitted[:-1].numpy() / self.sd[:, None]
-        return weight, fitted[-1].numpy() - self.mean @ weight
+        weight = (fitted[:-1].numpy() / self.sd[:, None]).astype(dtype)
+        return weight, (fitted[-1].numpy() - self.mean @ weight).astype(dtype)
 
 
 def _intercepts_alone(targets: Float[Tensor, "n q"], units: int) -> Float[Tensor, "d_and_1 q"]:

@@ -30,7 +30,7 @@ SHARED = {
     "worldscope.measures": (),
     "worldscope.runs": (),
     "worldscope.figures": ("worldscope.measures",),
-    "worldscope.report": ("worldscope.measures", "worldscope.figures"),
+    "worldscope.report": ("worldscope.measures", "worldscope.runs", "worldscope.figures"),
 }
 # `import worldscope` leads to every library room: only rooms that may import them all may use it.
 FRONT_DOOR = "worldscope (the front door)"

@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
+    from probes.best_of_many import max_null as max_null
     from probes.logistic import fit_l1_path as fit_l1_path
     from probes.ranking import rank_units as rank_units
     from worldscope.activations.capture import capture as capture
     from worldscope.activations.reading import read_states as read_states
+    from worldscope.activations.reading import stream_states as stream_states
     from worldscope.features.feature import Feature as Feature
+    from worldscope.features.feature import direction_feature as direction_feature
+    from worldscope.features.feature import load_feature as load_feature
+    from worldscope.features.feature import unit_feature as unit_feature
+    from worldscope.features.statistics import measure_statistics as measure_statistics
+    from worldscope.measures import mean_interval as mean_interval
+    from worldscope.measures import split_groups as split_groups
     from worldscope.networks.loading import load_network as load_network
+    from worldscope.networks.loading import save_network as save_network
     from worldscope.steering.edits import Ablate as Ablate
     from worldscope.steering.edits import Add as Add
     from worldscope.steering.edits import Clamp as Clamp
@@ -42,6 +51,15 @@ _HOME_OF = {
     "Add": "worldscope.steering.edits",
     "Clamp": "worldscope.steering.edits",
     "Ablate": "worldscope.steering.edits",
+    "measure_statistics": "worldscope.features.statistics",
+    "unit_feature": "worldscope.features.feature",
+    "direction_feature": "worldscope.features.feature",
+    "load_feature": "worldscope.features.feature",
+    "save_network": "worldscope.networks.loading",
+    "split_groups": "worldscope.measures",
+    "mean_interval": "worldscope.measures",
+    "max_null": "probes.best_of_many",
+    "stream_states": "worldscope.activations.reading",
     "rank_units": "probes.ranking",
     "fit_l1_path": "probes.logistic",
 }

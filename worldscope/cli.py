@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 set_parsing_settings(docstring_parse_attribute_docstrings=True)
 
-_EXPECTED = (ValueError, LookupError, FileNotFoundError, FileExistsError, FloatingPointError, OSError)
+_EXPECTED = (
+    ValueError,
+    LookupError,
+    FileNotFoundError,
+    FileExistsError,
+    FloatingPointError,
+    OSError,
+)
 
 
 def run_sentiment_neuron(
@@ -116,7 +123,7 @@ def units(
     """Rank the units of a network for a label of your own data, with a held-out score and chance.
 
     Args:
-        data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them or a name on the hub.
+        data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, or a hub name.
         network: `zoo:<name>` or the folder of a network.
         text_column: Column with the text.
         label_column: Column with two classes.

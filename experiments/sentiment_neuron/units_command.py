@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.sentiment_neuron.parts import LabelledTexts, draw, split_three
-from probes.ranking import UnitRanking, max_null, rank_units
+from probes.best_of_many import max_null
+from probes.ranking import UnitRanking, rank_units
 from worldscope.activations.reading import read_states
 from worldscope.measures import mean_interval, permutation_p_value
 from worldscope.networks.loading import load_network
@@ -54,7 +55,12 @@ def rank(
     for (name, position), acts in states.items():
         table = _ranked(acts, texts, parts, seed)
         tables.append(table.assign(hook=name, position=position))
-        lines += [f"{name}, {position} state:", _shown(table, top), _chance(acts, texts, parts, table, seed), ""]
+        lines += [
+            f"{name}, {position} state:",
+            _shown(table, top),
+            _chance(acts, texts, parts, table, seed),
+            "",
+        ]
     if out is not None:
         lines.append(f"all units: {_write(pd.concat(tables, ignore_index=True), Path(out))}")
     return "\n".join(lines)
@@ -65,7 +71,9 @@ def _ranked(
 ) -> pd.DataFrame:
     fit, held = np.concatenate([parts["train"], parts["dev"]]), parts["test"]
     ranking = rank_units(acts[fit], texts.labels[fit])
-    table = ranking.table(acts.shape[1]).rename(columns={"accuracy": "train_accuracy", "auroc": "train_auroc"})
+    table = ranking.table(acts.shape[1]).rename(
+        columns={"accuracy": "train_accuracy", "auroc": "train_auroc"}
+    )
     right = _held_out_right(ranking, acts[held], texts.labels[held])
     table["test_accuracy"] = right.mean(axis=0)[table["unit"]]
     best = mean_interval(right[:, int(table["unit"][0])], texts.groups[held], seed=seed)
@@ -83,19 +91,28 @@ def _held_out_right(ranking: UnitRanking, acts: np.ndarray, labels: np.ndarray) 
 
 def _shown(table: pd.DataFrame, top: int) -> str:
     columns = ["unit", "sign", "threshold", "train_auroc", "train_accuracy", "test_accuracy"]
-    return table[columns].head(top).to_string(index=False, float_format=lambda value: f"{value:.3f}")
+    return (
+        table[columns].head(top).to_string(index=False, float_format=lambda value: f"{value:.3f}")
+    )
 
 
 def _chance(
-    acts: np.ndarray, texts: LabelledTexts, parts: dict[str, np.ndarray], table: pd.DataFrame, seed: int
+    acts: np.ndarray,
+    texts: LabelledTexts,
+    parts: dict[str, np.ndarray],
+    table: pd.DataFrame,
+    seed: int,
 ) -> str:
     fit, held = np.concatenate([parts["train"], parts["dev"]]), parts["test"]
-    null = max_null(acts[fit], texts.labels[fit], texts.groups[fit], permutations=PERMUTATIONS, seed=seed)
+    null = max_null(
+        acts[fit], texts.labels[fit], texts.groups[fit], permutations=PERMUTATIONS, seed=seed
+    )
     share = float(texts.labels[held].mean())
     best = table.iloc[0]
     return (
-        f"best unit {int(best['unit'])} on {len(held)} held-out texts: {best['test_accuracy']:.3f} "
-        f"[{best['test_low']:.3f}, {best['test_high']:.3f}]; commonest class {max(share, 1 - share):.3f}; "
+        f"best unit {int(best['unit'])} on {len(held)} held-out texts: "
+        f"{best['test_accuracy']:.3f} [{best['test_low']:.3f}, {best['test_high']:.3f}]; "
+        f"commonest class {max(share, 1 - share):.3f}; "
         f"best of all units on shuffled labels: {np.median(null):.3f} (train accuracy, median of "
         f"{PERMUTATIONS}), p = {permutation_p_value(best['train_accuracy'], null):.3f}"
     )

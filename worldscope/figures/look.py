@@ -59,6 +59,7 @@ def template(*, dark: bool = False) -> go.layout.Template:
             "xaxis": axis,
             "yaxis": axis,
             "margin": {"l": 10, "r": 20, "t": 24, "b": 10},
+            "showlegend": True,  # also of a single trace: its name says what was measured
             "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": BASELINE, "activecolor": ink},
             "hoverlabel": {"bgcolor": ground, "font": {"color": ink}, "align": "left"},

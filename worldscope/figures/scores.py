@@ -19,11 +19,13 @@ from worldscope.figures.look import (
     symbol,
 )
 
+_UNITS = {"accuracy": "share correct", "auroc": "0.5 is chance"}
+
 
 def accuracy_bars(
     measurements: pd.DataFrame,
     *,
-    unit: str = "share correct",
+    unit: str | None = None,
     baselines: Collection[str] | None = None,
     published: Mapping[str, float] | None = None,
     title: str | None = None,
@@ -35,7 +37,7 @@ def accuracy_bars(
     Args:
         measurements: Rows of one metric with the columns method, data, metric, value, low and high;
             an interval that was not measured is null.
-        unit: The unit of the metric.
+        unit: The unit of the metric, if its name does not say it; known for accuracy and AUROC.
         baselines: The methods drawn hollow and below the others; if not given, those whose name
             holds "baseline" or "placebo".
         published: Names and values of published results, drawn as lines.
@@ -51,7 +53,7 @@ def accuracy_bars(
     methods = in_order(measurements["method"])
     low = {m for m in methods if (is_baseline(m) if baselines is None else m in baselines)}
     ordered = [m for m in methods if m not in low] + [m for m in methods if m in low]
-    figure = blank(x_title=f"{metrics[0]} ({unit})", y_title="method", title=title)
+    figure = blank(x_title=_with_unit(metrics[0], unit), y_title="method", title=title)
     data = in_order(measurements["data"])
     for index, name in enumerate(data):
         rows = measurements.loc[measurements["data"].astype(str) == name]
@@ -104,6 +106,11 @@ def bits_per_byte_bars(
         )
     figure.update_yaxes(type="category", categoryorder="total descending")
     return figure.update_layout(height=150 + 30 * (len(networks) + len(compressors)))
+
+
+def _with_unit(metric: str, unit: str | None) -> str:
+    unit = unit or _UNITS.get(metric)
+    return f"{metric} ({unit})" if unit else metric
 
 
 def _add_dots(

@@ -1,25 +1,51 @@
 """Codecs: text to symbols and back, as a network was trained to read it.
 
 Every text is cleaned and framed as in Radford et al. 2017's released code: HTML entities unescaped,
-`<br />` and line breaks to spaces, outer white space stripped, then `"\\n " + text + " "`.
+each line break to a space, outer white space stripped, then `"\\n " + text + " "`. Each `<br />` is
+a line break too, since reviews from the web hold them.
 """
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+
+from worldscope.runs.files import replacing
 
 FRONT, END = "\n ", " "
-_BREAKS = re.compile(r"<br\s*/?>|[\r\n]+", flags=re.IGNORECASE)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BREAK = re.compile(r"<br\s*/?>|\r\n|\r|\n", flags=re.IGNORECASE)
 
 
 def clean(text: str) -> str:
-    """Review text on one line: entities unescaped, `<br />` and line breaks to spaces."""
-    return _BREAKS.sub(" ", html.unescape(text)).strip()
+    """Text on one line: entities unescaped, each `<br />` and line break to a space, stripped."""
+    return _BREAK.sub(" ", html.unescape(text)).strip()
 
 
-class Codec(Protocol):
+def frame(text: str, *, end: bool = True) -> str:
+    """A cleaned text between the marks that separate reviews.
+
+    Args:
+        text: What to clean and frame.
+        end: False leaves the text open to be continued; it may then be empty.
+
+    Raises:
+        ValueError: If nothing is left of a text that is to be read whole, or it holds half of a
+            surrogate pair, which UTF-8 has no bytes for.
+    """
+    body = clean(text)
+    if end and not body:
+        raise ValueError("the text is empty; give at least one visible character")
+    if lone := _SURROGATE.search(body):
+        raise ValueError(
+            f"the text holds U+{ord(lone.group()):04X}, half of a surrogate pair, "
+            f"which UTF-8 cannot write; remove it"
+        )
+    return FRONT + body + (END if end else "")
+
+
+class Codec(ABC):
     """Turns text into symbols and back."""
 
     name: str
@@ -27,36 +53,24 @@ class Codec(Protocol):
     n_symbols: int
     """Size of the alphabet; symbols are 0 … n_symbols − 1."""
 
+    @abstractmethod
     def encode(self, text: str, *, end: bool = True) -> list[int]:
-        """Symbols of a cleaned and framed text; `end=False` leaves it open to be continued."""
-        ...
+        """Symbols of a text after `frame`, whose arguments and errors these are."""
 
+    @abstractmethod
     def pieces(self, symbols: Sequence[int]) -> list[bytes]:
         """The bytes that each symbol stands for."""
-        ...
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Writes what `load_codec` needs."""
 
     def decode(self, symbols: Sequence[int]) -> str:
         """Text of the symbols; bytes that are not UTF-8 become U+FFFD."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Writes what is needed to load the codec again."""
-        ...
+        return b"".join(self.pieces(symbols)).decode(errors="replace")
 
 
-def frame(text: str, *, end: bool = True) -> str:
-    """A cleaned text between the marks that separate reviews.
-
-    Raises:
-        ValueError: If nothing is left of a text that is to be read whole.
-    """
-    body = clean(text)
-    if end and not body:
-        raise ValueError("the text is empty; give at least one visible character")
-    return FRONT + body + (END if end else "")
-
-
-class BytesCodec:
+class BytesCodec(Codec):
     """UTF-8 bytes, one symbol each (Radford et al. 2017)."""
 
     name = "bytes"
@@ -70,15 +84,11 @@ class BytesCodec:
         """See `Codec.pieces`."""
         return [bytes([symbol]) for symbol in symbols]
 
-    def decode(self, symbols: Sequence[int]) -> str:
-        """See `Codec.decode`."""
-        return bytes(symbols).decode(errors="replace")
-
     def save(self, folder: Path) -> None:
         """Bytes need no file."""
 
 
-class BPECodec:
+class BPECodec(Codec):
     """Byte-level byte-pair encoding (Sennrich et al. 2016), through Hugging Face `tokenizers`."""
 
     name = "bpe"
@@ -90,18 +100,29 @@ class BPECodec:
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_str(specification)
-        self.n_symbols = self._tokenizer.get_vocab_size()
+        symbol_of_piece = self._tokenizer.get_vocab()
         to_byte = _byte_of_character()
         self._pieces = [
-            bytes(to_byte[character] for character in self._tokenizer.id_to_token(symbol))
-            for symbol in range(self.n_symbols)
+            bytes(to_byte[character] for character in piece)
+            for piece in sorted(symbol_of_piece, key=symbol_of_piece.__getitem__)
         ]
+        self.n_symbols = len(self._pieces)
 
     @classmethod
     def train(cls, texts: Iterable[str], *, n_symbols: int = 4096) -> "BPECodec":
-        """Learns the pieces from texts; all 256 bytes are among them, so any text can be read."""
+        """Learns the pieces from texts; all 256 bytes are among them, so any text can be read.
+
+        Args:
+            texts: What to learn from.
+            n_symbols: Largest number of pieces; few or short texts may give fewer.
+
+        Raises:
+            ValueError: If `n_symbols` leaves no room for the bytes.
+        """
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+        if n_symbols < 256:
+            raise ValueError(f"n_symbols is {n_symbols}; the 256 bytes alone need 256")
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
@@ -121,31 +142,30 @@ class BPECodec:
         """See `Codec.pieces`."""
         return [self._pieces[symbol] for symbol in symbols]
 
-    def decode(self, symbols: Sequence[int]) -> str:
-        """See `Codec.decode`."""
-        return b"".join(self.pieces(symbols)).decode(errors="replace")
-
     def save(self, folder: Path) -> None:
         """Writes `codec.json`."""
-        (folder / "codec.json").write_text(self._tokenizer.to_str(), encoding="utf-8")
+        with replacing(folder / "codec.json") as file:
+            file.write_text(self._tokenizer.to_str(), encoding="utf-8")
 
 
 def load_codec(name: str, folder: Path) -> Codec:
     """The codec of a network's folder.
 
     Raises:
-        ValueError: If the name is not one of ours.
+        FileNotFoundError: If its file is missing.
+        ValueError: If the name is not one of ours, or its file is damaged.
     """
     if name == BytesCodec.name:
         return BytesCodec()
-    if name == BPECodec.name:
-        return BPECodec((folder / "codec.json").read_text(encoding="utf-8"))
-    raise ValueError(f"no codec is called {name!r}; choose bytes or bpe")
-
-
-def encode_all(codec: Codec, texts: Iterable[str]) -> Iterator[list[int]]:
-    """Symbols of each text, in order."""
-    return (codec.encode(text) for text in texts)
+    if name != BPECodec.name:
+        raise ValueError(f"no codec is called {name!r}; choose bytes or bpe")
+    file = folder / "codec.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing; copy the whole folder of the network")
+    try:
+        return BPECodec(file.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises no narrower one
+        raise ValueError(f"{file} holds no byte-pair codec ({error}); copy it again") from None
 
 
 def _byte_of_character() -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Integer
+from jaxtyping import Int, Integer
 from torch import Tensor
 
 from worldscope.networks.codecs import Codec
@@ -31,14 +31,15 @@ def pack(texts: Sequence[str], codec: Codec, *, seed: int | None = None) -> Corp
     """Encodes texts and joins them, in an order drawn from `seed`, or as given if None.
 
     Raises:
-        ValueError: If there is no text.
+        ValueError: If there is no text, or one is empty; its index is given.
     """
     if not texts:
         raise ValueError("there is no text to train on; give at least one")
-    order = range(len(texts)) if seed is None else np.random.default_rng(seed).permutation(len(texts))
-    dtype = np.uint8 if codec.n_symbols <= 256 else np.uint16
-    rows = [np.asarray(codec.encode(texts[index]), dtype=dtype) for index in order]
-    symbols = np.concatenate(rows)
+    order = list(range(len(texts)))
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(len(texts)).tolist()
+    dtype = np.min_scalar_type(codec.n_symbols - 1)
+    symbols = np.concatenate([_encoded(texts, index, codec).astype(dtype) for index in order])
     widths = np.asarray([len(piece) for piece in codec.pieces(range(codec.n_symbols))])
     return Corpus(symbols, int(widths[symbols].sum()))
 
@@ -46,8 +47,8 @@ def pack(texts: Sequence[str], codec: Codec, *, seed: int | None = None) -> Corp
 class Chunk(NamedTuple):
     """The next piece of every stream."""
 
-    symbols: Tensor
-    """(batch, time + 1): the last symbol is the first of the next chunk."""
+    symbols: Int[Tensor, "batch time+1"]
+    """The last symbol is the first of the next chunk."""
     fresh: bool
     """Whether the streams begin anew here, so that the carried state must be zero."""
 
@@ -56,8 +57,15 @@ class Streams:
     """`batch` contiguous streams over a corpus; chunk k is a pure function of k."""
 
     def __init__(self, corpus: Corpus, *, batch: int, time: int):
-        """Raises:
-        ValueError: If the corpus is shorter than one chunk.
+        """Cuts a corpus; what does not fill a stream or its last chunk is left out.
+
+        Args:
+            corpus: What to cut.
+            batch: Number of streams.
+            time: Symbols of each stream in a chunk.
+
+        Raises:
+            ValueError: If the corpus is shorter than one chunk of every stream.
         """
         length = len(corpus.symbols) // batch
         self.chunks_per_pass = (length - 1) // time
@@ -75,3 +83,10 @@ class Streams:
         start = within * self.time
         rows = self._rows[:, start : start + self.time + 1].astype(np.int64)
         return Chunk(torch.from_numpy(rows), fresh=within == 0)
+
+
+def _encoded(texts: Sequence[str], index: int, codec: Codec) -> Int[np.ndarray, " n"]:
+    try:
+        return np.asarray(codec.encode(texts[index]))
+    except ValueError as error:
+        raise ValueError(f"text {index}: {error}") from None

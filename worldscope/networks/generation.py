@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from worldscope.networks.codecs import clean
+
 if TYPE_CHECKING:
     from worldscope.networks.mlstm import MLSTM, State
 
@@ -25,10 +27,10 @@ class Sampling:
     top_k: int | None = None
     """Draw among the k likeliest symbols only."""
     top_p: float | None = None
-    """Draw among the likeliest symbols that together have this probability (Holtzman et al. 2020)."""
+    """Draw among the fewest symbols that together have this probability (Holtzman et al. 2020)."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0:
+        if not self.temperature >= 0:
             raise ValueError(f"temperature is {self.temperature}; it must be 0 or more")
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k is {self.top_k}; it must be 1 or more")
@@ -47,7 +49,8 @@ class Generation:
     """Symbols of the continuation."""
 
     def __str__(self) -> str:
-        return self.prompt + self.continuation
+        """The prompt as the network read it, with the continuation."""
+        return clean(self.prompt) + self.continuation
 
 
 def generate(
@@ -62,7 +65,11 @@ def generate(
 ) -> list[Generation]:
     """Continues every prompt once for each seed, in the order prompt by prompt.
 
-    Edits that are in place (`ws.steer`) act on the prompt and on the continuation.
+    Edits that are in place (`ws.steer`) act on the prompt and on the continuation; beside a longer
+    prompt, the `hook.step` of a continuation counts on from the longest.
+
+    A sample is the same whatever shares its batch, as far as the last digit of a matrix product is:
+    that digit can depend on the size of the batch, and then tip a draw that falls on an edge.
 
     Args:
         network: Who writes.
@@ -70,15 +77,21 @@ def generate(
         max_new: Number of symbols to add.
         seeds: One for each sample of a prompt.
         temperature, top_k, top_p: See `Sampling`.
+
+    Raises:
+        ValueError: If there is no prompt or no seed, or a setting is out of its range.
+        FloatingPointError: If the network's scores are not numbers.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
-    rows = [(text, seed) for text in texts for seed in ([seeds] if isinstance(seeds, int) else seeds)]
+    each = [seeds] if isinstance(seeds, int) else list(seeds)
+    repeated = [text for text in texts for _ in each]
+    cycled = each * len(texts)
     sampling = Sampling(temperature, top_k, top_p)
-    steps = list(stream(network, [r[0] for r in rows], [r[1] for r in rows], max_new, sampling))
-    symbols = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in rows]
+    steps = list(stream(network, repeated, cycled, max_new, sampling))
+    symbols = torch.stack(steps, dim=1).tolist()
     return [
         Generation(text, network.decode(row), seed, tuple(row))
-        for (text, seed), row in zip(rows, symbols, strict=True)
+        for text, seed, row in zip(repeated, cycled, symbols, strict=True)
     ]
 
 
@@ -99,10 +112,16 @@ def stream(
         sampling: How to draw.
 
     Raises:
-        ValueError: If there are no prompts, or not one seed for each.
+        ValueError: If there are no prompts, or not one seed for each, or `max_new` is under 1.
+        FloatingPointError: If the network's scores are not numbers.
     """
     if not prompts or len(prompts) != len(seeds):
-        raise ValueError(f"{len(prompts)} prompts and {len(seeds)} seeds; give one seed for each prompt")
+        raise ValueError(
+            f"there are {len(prompts)} prompts and {len(seeds)} seeds; "
+            f"give at least one prompt and a seed for each"
+        )
+    if max_new < 1:
+        raise ValueError(f"max_new is {max_new}; it must be at least 1")
     sampling = sampling or Sampling()
     draws = torch.stack([_uniforms(seed, max_new) for seed in seeds], dim=1)
     encoded = [network.encode(prompt, end=False) for prompt in prompts]
@@ -119,19 +138,40 @@ def stream(
 def draw(
     logits: Float[Tensor, "batch n_symbols"], uniforms: Float[Tensor, " batch"], sampling: Sampling
 ) -> Int[Tensor, " batch"]:
-    """The symbol at which the cumulative probability, likeliest first, passes a uniform number."""
+    """The symbol at which the cumulative probability of the kept symbols passes a uniform number.
+
+    Symbols are in the order of the alphabet, so that only top-k and top-p have to sort them.
+
+    Raises:
+        FloatingPointError: If a logit is not a number.
+    """
+    if logits.isnan().any():
+        raise FloatingPointError(
+            "the scores of the next symbol are not numbers: an edit is too strong, "
+            "or the weights are damaged"
+        )
     if sampling.temperature == 0:
         return logits.argmax(dim=1)
-    ranked, order = (logits.double() / sampling.temperature).sort(dim=1, descending=True, stable=True)
-    cumulative = ranked.softmax(dim=1).cumsum(dim=1)
-    kept = torch.full_like(uniforms, logits.shape[1], dtype=torch.long)
+    probabilities = (logits.double() / sampling.temperature).softmax(dim=1)
+    if sampling.top_k is not None or sampling.top_p is not None:
+        probabilities = _keep_likeliest(probabilities, sampling)
+    cumulative = probabilities.cumsum(dim=1)
+    targets = uniforms.double().unsqueeze(1) * cumulative[:, -1:]
+    return (cumulative <= targets).sum(dim=1).clamp(max=logits.shape[1] - 1)
+
+
+def _keep_likeliest(
+    probabilities: Float[Tensor, "batch n_symbols"], sampling: Sampling
+) -> Float[Tensor, "batch n_symbols"]:
+    """Probabilities with those outside top-k and top-p set to zero."""
+    ranked, order = probabilities.sort(dim=1, descending=True, stable=True)
+    mass_before = ranked.cumsum(dim=1) - ranked
+    keep = torch.ones_like(ranked, dtype=torch.bool)
     if sampling.top_k is not None:
-        kept = kept.clamp(max=sampling.top_k)
+        keep[:, sampling.top_k :] = False
     if sampling.top_p is not None:
-        kept = torch.minimum(kept, (cumulative < sampling.top_p).sum(dim=1) + 1)
-    mass = cumulative.gather(1, kept.unsqueeze(1) - 1)
-    place = (cumulative <= uniforms.double().unsqueeze(1) * mass).sum(dim=1)
-    return order.gather(1, torch.minimum(place, kept - 1).unsqueeze(1)).squeeze(1)
+        keep &= mass_before < sampling.top_p
+    return torch.zeros_like(probabilities).scatter(1, order, ranked * keep)
 
 
 def _uniforms(seed: int, count: int) -> Float[Tensor, " count"]:

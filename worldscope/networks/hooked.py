@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 Edit = Callable[[Tensor, "HookPoint"], Tensor | None]
+NamesFilter = str | Sequence[str] | Callable[[str], bool] | None
 
 
 @dataclass
@@ -31,27 +33,42 @@ class HookPoint:
     """Names of the axes of a read tensor."""
     step: int = 0
     """Inside an edit: the time step of the value, counted from the first symbol of this call."""
-    edits: list[Edit] = field(default_factory=list)
-    """Functions applied in order; each returns a new value, or None to leave it."""
-    fired: bool = False
-    """Whether an edit of this point has been called since it was last added."""
+    edits: dict[object, Edit] = field(default_factory=dict)
+    """Functions applied in order, each under a key of its own (the same one may be there twice)."""
+    calls: int = 0
+    """How many steps have passed through the edits so far."""
 
-    def apply(self, value: Tensor, step: int) -> Tensor:
-        """Passes a (batch, d) value of one step through the edits."""
+    def apply(self, value: Float[Tensor, "batch d"], step: int) -> Float[Tensor, "batch d"]:
+        """Passes the value of one step through the edits.
+
+        Each receives (batch, 1, d) and returns as much, or None if it left or changed it in place.
+
+        Raises:
+            ValueError: If an edit returns another shape.
+        """
         self.step = step
-        self.fired = True
-        for edit in self.edits:
-            edited = edit(value.unsqueeze(1), self)
-            if edited is not None:
-                value = edited.squeeze(1)
+        self.calls += 1
+        for edit in self.edits.values():
+            given = value.unsqueeze(1)
+            edited = edit(given, self)
+            if edited is None:
+                continue
+            if edited.shape != given.shape:
+                raise ValueError(
+                    f"an edit at {self.name} returned shape {tuple(edited.shape)}; "
+                    f"it must return {tuple(given.shape)} or None"
+                )
+            value = edited.squeeze(1).to(value)
         return value
 
 
 class HookedNetwork(nn.Module):
-    """Base of the networks whose forward pass is ours: named hook points, edits as `with` blocks."""
+    """Base of the networks whose forward pass is ours: named hook points and edits of them."""
 
     hook_dict: dict[str, HookPoint]
     """Every hook point by its canonical name."""
+    runs: int = 0
+    """Number of forward passes so far."""
 
     def hook_name(self, name: str) -> str:
         """The canonical name of a hook point.
@@ -70,6 +87,22 @@ class HookedNetwork(nn.Module):
             f"{'the nearest are' if near else 'there are'} {', '.join(near or self.hook_dict)}"
         )
 
+    def hook_names(self, names_filter: NamesFilter = None) -> list[str]:
+        """The canonical names that a filter of TransformerLens' kind keeps.
+
+        Args:
+            names_filter: A name, several, a function that is true of a name, or None for all.
+
+        Raises:
+            LookupError: If a name is unknown.
+        """
+        if names_filter is None:
+            return list(self.hook_dict)
+        if callable(names_filter):
+            return [name for name in self.hook_dict if names_filter(name)]
+        given = [names_filter] if isinstance(names_filter, str) else names_filter
+        return [self.hook_name(name) for name in given]
+
     @contextmanager
     def hooks(self, fwd_hooks: Sequence[tuple[str, Edit]]) -> Iterator["HookedNetwork"]:
         """Applies edits inside a `with` block and removes them afterwards, whatever happened.
@@ -81,22 +114,21 @@ class HookedNetwork(nn.Module):
             LookupError: If a name is unknown.
             RuntimeError: If the network ran in the block and an edit was never called.
         """
-        points = [(self.hook_dict[self.hook_name(name)], edit) for name, edit in fwd_hooks]
-        for point, edit in points:
-            point.edits.append(edit)
-            point.fired = False
-        runs_before = self.runs
+        added = [(object(), self.hook_dict[self.hook_name(name)], edit) for name, edit in fwd_hooks]
+        for key, point, edit in added:
+            point.edits[key] = edit
+        calls = [point.calls for _, point, _ in added]
+        runs = self.runs
         try:
             yield self
-            silent = [point.name for point, _ in points if not point.fired]
-            if silent and self.runs > runs_before:
-                raise RuntimeError(f"the network ran, but the edit at {silent[0]} was never called")
+            for (_, point, _), before in zip(added, calls, strict=True):
+                if point.calls == before and self.runs > runs:
+                    raise RuntimeError(
+                        f"the network ran, but the edit at {point.name} was never called"
+                    )
         finally:
-            for point, edit in points:
-                point.edits.remove(edit)
-
-    runs: int = 0
-    """Number of forward calls so far; lets `hooks` notice an edit that never fired."""
+            for key, point, _ in added:
+                del point.edits[key]
 
     @property
     def digest(self) -> str:

@@ -1,8 +1,10 @@
 """Networks by name, from a folder of ours, or from the zoo; and writing them."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +22,14 @@ def zoo_names() -> list[str]:
     return sorted(path.parent.name for path in ZOO.glob("*/config.json"))
 
 
+def zoo_checkpoints(name: str) -> list[tuple[str, float]]:
+    """Names for `load_network` of a zoo network's checkpoints, with the megabytes they had read."""
+    if not name.startswith("zoo:"):
+        return []
+    sizes = [path.name for path in (ZOO / name[4:] / "checkpoints").glob("*MB")]
+    return sorted(((f"{name}/{size}", float(size[:-2])) for size in sizes), key=lambda pair: pair[1])
+
+
 def load_network(
     name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> MLSTM:
@@ -34,23 +44,25 @@ def load_network(
     Raises:
         LookupError: If the zoo has no such network.
         FileNotFoundError: If the folder holds no network.
-        ValueError: If its weights are truncated or do not fit its configuration.
+        ValueError: If its files are damaged or do not fit together, or for another dtype.
     """
+    if dtype not in (torch.float32, torch.bfloat16):
+        raise ValueError(f"dtype is {dtype}; it must be torch.float32 or torch.bfloat16")
     folder = _zoo_folder(str(name)[4:]) if str(name).startswith("zoo:") else Path(name)
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no network: config.json is missing")
-    config = json.loads((folder / "config.json").read_text())
-    if config.pop("kind", None) != "mlstm":
-        raise ValueError(f"{folder / 'config.json'} does not describe a network that is known here")
-    codec = load_codec(config["codec"], folder)
-    network = MLSTM(MLSTMConfig(**config), codec)
-    network.load_state_dict(_read_weights(folder / "model.safetensors", network))
+    config = _read_config(folder)
+    codec = load_codec(config.codec, _codec_folder(folder))
+    with torch.device("meta"):  # no memory and no random numbers for weights that are replaced
+        network = MLSTM(config, codec)
+    weights = _read_weights(folder / "model.safetensors", network)
+    network.load_state_dict(weights, assign=True)
     network.dtype = dtype
     return network.requires_grad_(False).eval().to(device)
 
 
 def save_network(network: MLSTM, folder: str | Path, *, eight_bit: bool = False) -> None:
-    """Writes config.json, the codec and the weights as safetensors; nothing is left half-written.
+    """Writes config.json, the codec and the weights as safetensors.
+
+    A network that was there stays whole until all of the new one is written.
 
     Args:
         network: What to write.
@@ -59,19 +71,33 @@ def save_network(network: MLSTM, folder: str | Path, *, eight_bit: bool = False)
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    partial = folder / "model.safetensors.partial"
-    save_file(pack_8bit(tensors) if eight_bit else tensors, partial)
+    with TemporaryDirectory(dir=folder, prefix=".saving-") as staged:
+        _write(network, Path(staged), eight_bit)
+        for file in sorted(Path(staged).iterdir()):
+            file.replace(folder / file.name)
+
+
+def _write(network: MLSTM, folder: Path, eight_bit: bool) -> None:
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
+    save_file(pack_8bit(tensors) if eight_bit else tensors, folder / "model.safetensors")
     network.codec.save(folder)
     config = json.dumps({"kind": "mlstm", **asdict(network.config)}, indent=2)
     (folder / "config.json").write_text(config + "\n")
-    partial.replace(folder / "model.safetensors")
 
 
 def new_mlstm(
     codec: Codec | None = None, *, d_hidden: int = 512, d_embed: int = 64, seed: int = 0
 ) -> MLSTM:
-    """A multiplicative LSTM with the initial weights of a seed; the global generator is untouched."""
+    """A multiplicative LSTM with the initial weights of a seed.
+
+    Args:
+        codec: What it reads; bytes if None.
+        d_hidden: Number of units.
+        d_embed: Width of the symbol embedding.
+        seed: Of the weights; torch's global generator is left as it was.
+    """
     codec = codec or BytesCodec()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -81,29 +107,60 @@ def new_mlstm(
 def _zoo_folder(name: str) -> Path:
     network, _, checkpoint = name.partition("/")
     if network not in zoo_names():
-        raise LookupError(f"the zoo has no {network!r}; it has {', '.join(zoo_names())}")
+        raise LookupError(f"the zoo has no {network!r}; it has {_listed(zoo_names())}")
     if not checkpoint:
         return ZOO / network
-    folder = ZOO / network / "checkpoints" / checkpoint
-    if not folder.is_dir():
-        there = sorted(path.name for path in (ZOO / network / "checkpoints").glob("*"))
-        raise LookupError(f"{network} has no checkpoint {checkpoint!r}; it has {', '.join(there)}")
-    return folder
+    folders = {path.name: path for path in (ZOO / network / "checkpoints").glob("*")}
+    if checkpoint not in folders:
+        raise LookupError(f"{network} has no checkpoint {checkpoint!r}; it has {_listed(folders)}")
+    return folders[checkpoint]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _read_config(folder: Path) -> MLSTMConfig:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{folder} holds no network: config.json is missing "
+            f"(shipped networks are called zoo:<name>: {_listed(zoo_names())})"
+        )
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if config.pop("kind") != "mlstm":
+            raise ValueError("its kind is not mlstm")
+        return MLSTMConfig(**config)
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} does not describe a network known here: {error}") from None
+
+
+def _codec_folder(folder: Path) -> Path:
+    """Checkpoints of the zoo share the codec of their network."""
+    of_zoo = folder.parent.name == "checkpoints" and folder.is_relative_to(ZOO)
+    return folder.parents[1] if of_zoo else folder
 
 
 def _read_weights(path: Path, network: MLSTM) -> dict[str, torch.Tensor]:
     try:
         tensors = unpack_8bit(load_file(path))
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path} is missing; copy the whole folder of the network") from None
+        raise FileNotFoundError(
+            f"{path} is missing; copy the whole folder of the network"
+        ) from None
     except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or not safetensors ({error}); copy it again") from None
+        raise ValueError(
+            f"{path} is truncated or not safetensors ({error}); copy it again"
+        ) from None
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in expected.keys() | found.keys():
+    found = {
+        name: tuple(tensor.shape) for name, tensor in tensors.items() if tensor.is_floating_point()
+    }
+    for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ValueError(
                 f"{path} holds {name} of shape {found.get(name)}, but config.json asks for "
                 f"{expected.get(name)}; the two files are not of one network"
             )
-    return tensors
+    return {name: tensors[name].float() for name in expected}

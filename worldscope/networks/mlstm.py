@@ -1,7 +1,7 @@
 """The multiplicative LSTM of the sentiment neuron, with every state and gate open to hooks."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from worldscope.networks.codecs import Codec
 from worldscope.networks.generation import Generation, generate
-from worldscope.networks.hooked import HookedNetwork, HookPoint
+from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter
 from worldscope.networks.recurrence import READS, EditStep, TrainingScan, scan
 
 State = tuple[Tensor, Tensor]
@@ -68,7 +68,17 @@ class MLSTM(HookedNetwork):
     """
 
     def __init__(self, config: MLSTMConfig, codec: Codec):
+        """Random initial weights.
+
+        Raises:
+            ValueError: If the codec is not the one that the configuration names.
+        """
         super().__init__()
+        if (config.codec, config.n_symbols) != (codec.name, codec.n_symbols):
+            raise ValueError(
+                f"the configuration asks for {config.n_symbols} symbols of {config.codec}, "
+                f"but the codec has {codec.n_symbols} of {codec.name}"
+            )
         self.config, self.codec = config, codec
         d, e = config.d_hidden, config.d_embed
         self.embed = nn.Parameter(torch.randn(config.n_symbols, e))
@@ -76,15 +86,16 @@ class MLSTM(HookedNetwork):
         self.v_x_g = nn.Parameter(torch.randn(e, 4 * d) / e**0.5)
         self.v_h_m = nn.Parameter(_orthogonal_blocks(d, 1))
         self.v_h_g = nn.Parameter(_orthogonal_blocks(d, 4))
-        for name in ("x_m", "x_g", "h_m", "h_g"):
-            gain = getattr(self, f"v_{name}").detach().norm(dim=0)
-            setattr(self, f"gain_{name}", nn.Parameter(gain))
+        self.gain_x_m = nn.Parameter(self.v_x_m.detach().norm(dim=0))
+        self.gain_x_g = nn.Parameter(self.v_x_g.detach().norm(dim=0))
+        self.gain_h_m = nn.Parameter(self.v_h_m.detach().norm(dim=0))
+        self.gain_h_g = nn.Parameter(self.v_h_g.detach().norm(dim=0))
         self.bias = nn.Parameter(_gate_bias(d))
         self.w_out = nn.Parameter(torch.randn(d, config.n_symbols) / d**0.5)
         self.b_out = nn.Parameter(torch.zeros(config.n_symbols))
         self.hook_dict = {_PREFIX + read: HookPoint(_PREFIX + read, d) for read in READS}
         self.dtype = torch.float32
-        self._ready: tuple[object, Weights] | None = None
+        self._ready: tuple[tuple, Weights] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -93,11 +104,10 @@ class MLSTM(HookedNetwork):
 
     def normalised(self) -> Weights:
         """Weights with weight norm applied, differentiable, in the type of the arithmetic."""
-        x_m, x_g, m, h = (
-            getattr(self, f"v_{name}") * _scale(getattr(self, f"v_{name}"), getattr(self, f"gain_{name}"))
-            for name in ("x_m", "x_g", "h_m", "h_g")
+        x = torch.cat(
+            [_normed(self.v_x_m, self.gain_x_m), _normed(self.v_x_g, self.gain_x_g)], dim=1
         )
-        x = torch.cat([x_m, x_g], dim=1)
+        m, h = _normed(self.v_h_m, self.gain_h_m), _normed(self.v_h_g, self.gain_h_g)
         return Weights(x.to(self.dtype), m.to(self.dtype), h.to(self.dtype))
 
     def zero_state(self, batch: int) -> State:
@@ -109,8 +119,9 @@ class MLSTM(HookedNetwork):
         self, symbols: Int[Tensor, "batch time+1"], state: State
     ) -> tuple[Float[Tensor, ""], State]:
         """Mean loss in nats over a chunk of continuing streams, and the state after it."""
+        self._ready = None  # fused optimisers change weights without a new version
         weights = self.normalised()
-        x_m, x_g = self._inputs(symbols[:, :-1], weights, self.embed)
+        x_m, x_g = self._inputs(symbols[:, :-1], weights)
         h, h_last, c_last = TrainingScan.apply(x_m, x_g, weights.m, weights.h, *state)  # pyright: ignore
         logits = h.flatten(0, 1) @ self.w_out.to(self.dtype)
         targets = symbols[:, 1:].t().reshape(-1)
@@ -137,27 +148,29 @@ class MLSTM(HookedNetwork):
             first_step: What `hook.step` is at the first symbol, for a text that goes on.
         """
         self.runs += 1
-        names = {self.hook_name(name): name for name in read}
         weights = self._cached_weights()
-        x_m, x_g = self._inputs(symbols.to(self.device), weights, self.embed)
-        keep = [name.removeprefix(_PREFIX) for name in names]
+        x_m, x_g = self._inputs(symbols.to(self.device), weights)
+        keep = [self.hook_name(name).removeprefix(_PREFIX) for name in read]
         state = state or self.zero_state(len(symbols))
         edits = self._edits(first_step)
         run = scan(x_m, x_g, weights.m, weights.h, state, keep, edits)
-        reads = {name: run.reads[short].transpose(0, 1) for name, short in zip(names, keep, strict=True)}
+        reads = {_PREFIX + short: read.transpose(0, 1) for short, read in run.reads.items()}
         return MLSTMOutput(self._logits(run.h) if logits else run.h[..., :0], reads, run.state)
 
     def run_with_cache(
-        self, inputs: str | Int[Tensor, "batch time"], names_filter: str | Sequence[str] | None = None
+        self, inputs: str | Int[Tensor, "batch time"], names_filter: NamesFilter = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits and cached activations by hook name, as TransformerLens gives them.
+        """Logits and cached activations by canonical hook name, as TransformerLens gives them.
 
         Args:
             inputs: A text, or symbols.
-            names_filter: Hook names to keep; None keeps all.
+            names_filter: Hook name or names to keep, or a function that is true of such a name;
+                None keeps all.
+
+        Raises:
+            LookupError: If a name is unknown.
         """
-        names = [names_filter] if isinstance(names_filter, str) else names_filter
-        output = self(self.to_symbols(inputs), read=list(self.hook_dict) if names is None else names)
+        output = self(self.to_symbols(inputs), read=self.hook_names(names_filter))
         return output.logits, output.reads
 
     def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch time-1"]:
@@ -179,18 +192,26 @@ class MLSTM(HookedNetwork):
         return self.codec.decode(symbols)
 
     def to_symbols(self, inputs: str | Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
-        """Symbols of a text as a batch of one; symbols pass through."""
+        """Symbols of a text as a batch of one; symbols pass through.
+
+        Raises:
+            ValueError: If the text is empty, or a symbol is outside the alphabet.
+        """
         if isinstance(inputs, str):
             return torch.tensor([self.encode(inputs)], device=self.device)
+        if inputs.numel() and not 0 <= inputs.min() <= inputs.max() < self.config.n_symbols:
+            raise ValueError(
+                f"symbols run from {inputs.min()} to {inputs.max()}; "
+                f"this network's are 0 to {self.config.n_symbols - 1}"
+            )
         return inputs.to(self.device)
 
     def extra_repr(self) -> str:
         """Shape of the network, shown when it is printed."""
-        c = self.config
-        return f"codec={c.codec}, n_symbols={c.n_symbols}, d_embed={c.d_embed}, d_hidden={c.d_hidden}"
+        return ", ".join(f"{name}={value}" for name, value in asdict(self.config).items())
 
-    def _inputs(self, symbols: Tensor, weights: Weights, embed: Tensor) -> tuple[Tensor, Tensor]:
-        embedded = functional.embedding(symbols.t(), embed).to(self.dtype)
+    def _inputs(self, symbols: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
+        embedded = functional.embedding(symbols.t(), self.embed).to(self.dtype)
         d = self.config.d_hidden
         x_m = embedded @ weights.x[:, :d]
         x_g = embedded @ weights.x[:, d:] + self.bias.to(self.dtype)
@@ -216,8 +237,9 @@ class MLSTM(HookedNetwork):
         return self._ready[1]
 
 
-def _scale(v: Tensor, gain: Tensor) -> Tensor:
-    return gain / v.norm(dim=0)
+def _normed(v: Float[Tensor, "rows d"], gain: Float[Tensor, " d"]) -> Float[Tensor, "rows d"]:
+    """Columns of v, each scaled to the length of its gain."""
+    return v * (gain / v.norm(dim=0))
 
 
 def _orthogonal_blocks(d: int, blocks: int) -> Tensor:

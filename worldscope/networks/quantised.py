@@ -9,7 +9,10 @@ _SCALE = ".row_scale"
 
 
 def pack_8bit(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Matrices to int8 and a float32 scale a row, with error at most half a scale; vectors as is."""
+    """Matrices to int8 with a float32 scale for each row; vectors stay as they are.
+
+    An entry is wrong by at most half its row's scale, which is the row's largest magnitude / 127.
+    """
     packed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if tensor.ndim < 2:
@@ -24,7 +27,7 @@ def pack_8bit(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def unpack_8bit(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `pack_8bit`; tensors that were not packed pass through."""
     return {
-        name: tensor.float() * tensors[name + _SCALE] if tensor.dtype == torch.int8 else tensor
+        name: tensor * tensors[name + _SCALE] if name + _SCALE in tensors else tensor
         for name, tensor in tensors.items()
         if not name.endswith(_SCALE)
     }

@@ -85,7 +85,6 @@ def _show(bar, progress: Progress, bytes_per_step: float) -> None:
     bar.update(bytes_per_step)
     shown = {"bits/byte": f"{progress.bits_per_byte:.3f}", "lr": f"{progress.lr:.1e}"}
     if progress.validation_bits_per_byte is not None:
-        bar.write(
-            f"{progress.bytes_seen / 1e6:.1f} MB: validation {progress.validation_bits_per_byte:.3f} bits/byte"
-        )
+        loss = progress.validation_bits_per_byte
+        bar.write(f"{progress.bytes_seen / 1e6:.1f} MB: validation {loss:.3f} bits/byte")
     bar.set_postfix(shown)

@@ -98,10 +98,18 @@ class Run:
 
     @property
     def measurements(self) -> "pd.DataFrame":
-        """All measurements so far, a row each; without columns before the first."""
-        import pandas as pd
+        """All measurements so far, a row each; without columns before the first.
 
-        return pd.DataFrame(self._measured())
+        Whole numbers stay whole where some are missing (Int64).
+        """
+        import pandas as pd
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not self._measurements_path.exists():
+            return pd.DataFrame()
+        whole = {pa.int64(): pd.Int64Dtype()}
+        return pq.read_table(self._measurements_path).to_pandas(types_mapper=whole.get)
 
     @property
     def tried_features(self) -> list[dict[str, Any]]:
@@ -201,17 +209,21 @@ class Run:
             raise LookupError(f"run {self.name} has no {kind} named {name!r}; it has: {known}.")
         return file
 
+    @property
+    def _measurements_path(self) -> Path:
+        return self.path / "measurements.parquet"
+
     def _measured(self) -> list[dict[str, Any]]:
         import pyarrow.parquet as pq
 
-        path = self.path / "measurements.parquet"
+        path = self._measurements_path
         return pq.read_table(path).to_pylist() if path.exists() else []
 
     def _write_measurements(self, records: list[dict[str, Any]]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with replacing(self.path / "measurements.parquet") as temporary:
+        with replacing(self._measurements_path) as temporary:
             pq.write_table(pa.Table.from_pylist(records), temporary)
 
     def _check_new(self, identities: list[_Identity]) -> None:

@@ -21,7 +21,6 @@ from torch import Tensor
 from worldscope.features.feature import Feature
 from worldscope.networks.hooked import HookedNetwork, HookPoint
 
-
 Network = TypeVar("Network", bound=HookedNetwork)
 
 

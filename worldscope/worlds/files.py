@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import zlib
+from io import BytesIO, StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from worldscope.worlds.world import State, World
 
@@ -26,65 +28,110 @@ def load_world(
     Args:
         source: Path of a file, a folder of such files, or a data set's name on the hub.
         text_column: Column with the text. A `.txt` file has one text a line.
-        label_column: Column with two classes or more; nulls are kept and left out by whoever
-            needs labels. Strings become 0, 1, … in sorted order.
+        label_column: Column with two classes or more, which become 0, 1, … in sorted order. Nulls
+            are kept, and left out by whoever needs labels.
         group_column: Column of what must stay together in a split; if None each row is its own.
         split: Which split, for a name on the hub.
 
     Raises:
-        FileNotFoundError: If the source is neither here nor looks like a name on the hub.
+        FileNotFoundError: If the source is neither here nor a name that the hub knows.
         LookupError: If a column is missing.
-        ValueError: If a file cannot be read as what its name says.
+        ValueError: If a file cannot be read as what its name says, a row has no text or no group,
+            or there are fewer than two classes.
     """
     path = Path(source)
     if path.exists():
-        frame = _read_path(path)
+        frame = _read_path(path, text_column)
     elif path.suffix in (*SUFFIXES, ".gz") or path.is_absolute() or str(source).startswith("."):
         raise FileNotFoundError(f"there is no file {path}")
     else:
-        frame = _read_hub(str(source), split)
+        frame = read_hub(str(source), split)
     for column in (text_column, label_column, group_column):
         if column is not None and column not in frame.columns:
-            raise LookupError(
-                f"{source} has no column {column!r}; its columns are {', '.join(map(str, frame.columns))}"
-            )
+            there = ", ".join(map(str, frame.columns))
+            raise LookupError(f"{source} has no column {column!r}; its columns are {there}")
     return _as_world(path.name, frame, text_column, label_column, group_column)
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """One file as a table.
+def read_table(path: Path, text_column: str = "text") -> "pd.DataFrame":
+    """One file as a table of at least one row.
+
+    In a csv an empty cell, and nothing else, is null.
+
+    Args:
+        path: Of the file.
+        text_column: Column whose cells stay as they are in a csv, where "1.50" could be a number.
 
     Raises:
-        ValueError: If the suffix is not one of `SUFFIXES`, the text is not UTF-8, or it cannot be
-            parsed.
+        ValueError: If the suffix is not one of `SUFFIXES`, the text is not UTF-8, it cannot be
+            parsed, or there are no rows.
     """
     import pandas as pd
 
-    kind = Path(path.name.removesuffix(".gz")).suffix
-    if kind not in SUFFIXES:
-        raise ValueError(f"{path} is not one of {', '.join(SUFFIXES)} (or one of these with .gz)")
-    if kind == ".parquet":
-        return pd.read_parquet(path)
-    text = _read_text(path)
-    if kind == ".csv":
-        return _parse_csv(path, text)
-    lines = [line for line in text.split("\n") if line.strip()]
-    return pd.DataFrame({"text": lines} if kind == ".txt" else _parse_json_lines(path, text))
+    match Path(path.name.removesuffix(".gz")).suffix:
+        case ".parquet":
+            frame = _parse_parquet(path)
+        case ".csv":
+            frame = _parse_csv(path, text_column)
+        case ".jsonl":
+            frame = _parse_json_lines(path)
+        case ".txt":
+            lines = _read_text(path).replace("\r\n", "\n").split("\n")
+            frame = pd.DataFrame({"text": [line for line in lines if line.strip()]})
+        case _:
+            raise ValueError(
+                f"{path} is not one of {', '.join(SUFFIXES)} (or one of these with .gz)"
+            )
+    if frame.empty:
+        raise ValueError(f"{path} holds no rows")
+    return frame
 
 
-def _read_path(path: Path) -> "pd.DataFrame":
+def read_hub(name: str, split: str) -> "pd.DataFrame":
+    """One split of a data set on the hub as a table; a class of −1, unknown there, is null.
+
+    Raises:
+        FileNotFoundError: If the hub does not give it.
+    """
+    from datasets import ClassLabel, load_dataset
+
+    try:
+        dataset = load_dataset(name, split=split)
+    except Exception as error:  # the hub's client raises many kinds
+        raise FileNotFoundError(
+            f"{name!r} is neither a file here nor a data set that the hub gives: {error}"
+        ) from error
+    frame = cast("pd.DataFrame", dataset.to_pandas())
+    for column, feature in dataset.features.items():
+        if isinstance(feature, ClassLabel):
+            frame[column] = frame[column].where(frame[column] >= 0)
+    return frame
+
+
+def _read_path(path: Path, text_column: str) -> "pd.DataFrame":
     import pandas as pd
 
     if path.is_file():
-        return read_table(path)
-    files = sorted(file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(SUFFIXES))
+        return read_table(path, text_column)
+    files = [file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(SUFFIXES)]
     if not files:
         raise FileNotFoundError(f"the folder {path} holds no {', '.join(SUFFIXES)} file")
-    return pd.concat([read_table(file) for file in files], ignore_index=True)
+    tables = [read_table(file, text_column) for file in sorted(files)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _read_bytes(path: Path) -> bytes:
+    raw = path.read_bytes()
+    if path.suffix != ".gz":
+        return raw
+    try:
+        return gzip.decompress(raw)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is not a whole gzip file ({error}); copy it again") from None
 
 
 def _read_text(path: Path) -> str:
-    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    raw = _read_bytes(path)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -93,38 +140,51 @@ def _read_text(path: Path) -> str:
         ) from None
 
 
-def _parse_csv(path: Path, text: str) -> "pd.DataFrame":
-    from io import StringIO
-
+def _parse_parquet(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     try:
-        return pd.read_csv(StringIO(text))
+        return pd.read_parquet(BytesIO(_read_bytes(path)))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as parquet: {error}") from None
+
+
+def _parse_csv(path: Path, text_column: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    text = StringIO(_read_text(path))
+    try:
+        frame = pd.read_csv(text, dtype={text_column: str}, keep_default_na=False, na_values=[""])
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} cannot be read as csv: {str(error).strip()}") from None
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus for row names
+        raise ValueError(
+            f"{path} line 2 has more cells than the header; put quotes around text with commas"
+        )
+    return frame
 
 
-def _parse_json_lines(path: Path, text: str) -> list[dict]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} line {number} is not JSON: {error.msg}") from None
-    return rows
+def _parse_json_lines(path: Path) -> "pd.DataFrame":
+    import pandas as pd
 
-
-def _read_hub(name: str, split: str) -> "pd.DataFrame":
-    from datasets import load_dataset
-
+    lines = enumerate(_read_text(path).split("\n"), start=1)
+    rows = [_parse_json(path, number, line) for number, line in lines if line.strip()]
     try:
-        return load_dataset(name, split=split).to_pandas()  # pyright: ignore
-    except Exception as error:
-        raise FileNotFoundError(
-            f"{name!r} is neither a file here nor a data set that the hub gives: {error}"
-        ) from error
+        return pd.DataFrame(rows)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{path} holds half of a surrogate pair (\\ud800 … \\udfff): {error}"
+        ) from None
+
+
+def _parse_json(path: Path, number: int, line: str) -> dict:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} line {number} is not JSON: {error.msg}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"{path} line {number} is not a JSON object with a value for each column")
+    return row
 
 
 def _as_world(
@@ -136,19 +196,45 @@ def _as_world(
 ) -> World:
     from datasets import Dataset
 
-    columns: dict[str, list] = {"text": [str(text) for text in frame[text_column]]}
-    groups = range(len(frame)) if group_column is None else frame[group_column]
-    columns["group"] = [str(group) for group in groups]
+    columns: dict[str, list] = {"text": _texts(frame, text_column)}
+    columns["group"] = _groups(frame, group_column)
     states: tuple[State, ...] = ()
     if label_column is not None:
-        columns["label"], classes = _as_classes(frame[label_column])
+        columns["label"], classes = _labels(frame, label_column)
         kind = "binary" if len(classes) == 2 else "categorical"
         states = (State("label", kind, classes=classes),)
     return World(name, Dataset.from_dict(columns), "text", "group", states)
 
 
-def _as_classes(column: "pd.Series") -> tuple[list[int | None], tuple[str, ...]]:
-    classes = sorted(column.dropna().unique())
+def _texts(frame: "pd.DataFrame", column: str) -> list[str]:
+    texts = frame[column].tolist()
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(f"row {row} of column {column!r} is {text!r:.60}, not text")
+    return texts
+
+
+def _groups(frame: "pd.DataFrame", column: str | None) -> list[str]:
+    if column is None:
+        return [str(row) for row in range(len(frame))]
+    for row, missing in enumerate(frame[column].isna()):
+        if missing:
+            raise ValueError(f"row {row} has no group in column {column!r}")
+    return [str(group) for group in frame[column]]
+
+
+def _labels(frame: "pd.DataFrame", column: str) -> tuple[list[int | None], tuple[str, ...]]:
+    """Index of each row's class, and the names of the classes."""
+    values = frame[column].convert_dtypes()  # whole numbers beside nulls are whole again
+    try:
+        classes = sorted(values.dropna().unique())
+    except TypeError:
+        raise ValueError(
+            f"column {column!r} mixes kinds of values; a label is text or a number throughout"
+        ) from None
+    if len(classes) < 2:
+        raise ValueError(f"column {column!r} has {len(classes)} classes; a label needs at least 2")
     number = {value: index for index, value in enumerate(classes)}
-    labels = [None if missing else number[value] for value, missing in zip(column, column.isna(), strict=True)]
+    missing = values.isna()
+    labels = [None if gone else number[v] for v, gone in zip(values, missing, strict=True)]
     return labels, tuple(str(value) for value in classes)

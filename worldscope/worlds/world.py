@@ -1,8 +1,8 @@
 """A world: inputs together with the ground truth that they come from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,13 +43,8 @@ class World:
     """The ground-truth columns."""
 
     def __post_init__(self) -> None:
-        wanted = [self.input_column, self.group_column, *(state.name for state in self.states)]
-        missing = [column for column in wanted if column not in self.dataset.column_names]
-        if missing:
-            raise LookupError(
-                f"world {self.name!r} has no column {missing[0]!r}; "
-                f"its columns are {', '.join(self.dataset.column_names)}"
-            )
+        for column in (self.input_column, self.group_column, *(s.name for s in self.states)):
+            self._check_column(column)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -57,22 +52,50 @@ class World:
     @property
     def inputs(self) -> list:
         """The input of every row."""
-        return list(self.dataset[self.input_column])
+        return self.values(self.input_column)
 
     @property
     def groups(self) -> list:
         """The group of every row."""
-        return list(self.dataset[self.group_column])
+        return self.values(self.group_column)
 
-    def values(self, state: str) -> list:
-        """A ground-truth column, null where it is not known."""
-        return list(self.dataset[state])
+    def values(self, column: str) -> list:
+        """A column, such as a state's; null where it is not known.
+
+        Raises:
+            LookupError: If there is no such column.
+        """
+        self._check_column(column)
+        return self.dataset[column][:]
 
     def select(self, rows: Callable[[dict], bool], *, name: str | None = None) -> "World":
-        """The rows for which `rows` is true."""
-        kept = self.dataset.filter(rows, load_from_cache_file=False, keep_in_memory=True)
-        return replace(self, dataset=kept, name=name or self.name)
+        """The rows for which `rows`, called with a row as a dict, is true.
+
+        Args:
+            rows: Which rows to keep.
+            name: Name of what is left; if None it stays.
+        """
+        kept = [index for index, row in enumerate(self._rows()) if rows(row)]
+        return replace(self, dataset=self.dataset.select(kept), name=name or self.name)
 
     def labelled(self, state: str) -> "World":
-        """The rows whose value of a state is known."""
-        return self.select(lambda row: row[state] is not None)
+        """The rows whose value of a state is known.
+
+        Raises:
+            LookupError: If there is no such column.
+        """
+        kept = [index for index, value in enumerate(self.values(state)) if value is not None]
+        return replace(self, dataset=self.dataset.select(kept))
+
+    def _rows(self) -> Iterator[dict]:
+        batches = cast("Iterator[dict[str, list]]", self.dataset.iter(batch_size=1000))
+        for columns in batches:
+            for values in zip(*columns.values(), strict=True):
+                yield dict(zip(columns, values, strict=True))
+
+    def _check_column(self, column: str) -> None:
+        if column not in self.dataset.column_names:
+            raise LookupError(
+                f"world {self.name!r} has no column {column!r}; "
+                f"its columns are {', '.join(self.dataset.column_names)}"
+            )

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from worldscope.figures import accuracy_bars, bits_per_byte_bars
+from worldscope.measures import Measurement, measurements_table
 
 MEASUREMENTS = pd.DataFrame(
     [
@@ -68,9 +69,27 @@ def test_everything_that_is_drawn_lies_within_the_axis() -> None:
     assert high > 0.95
 
 
-def test_the_metric_and_its_unit_title_the_axis() -> None:
-    figure = accuracy_bars(MEASUREMENTS.assign(metric="r2"), unit="share of variance")
-    assert figure.layout.xaxis.title.text == "r2 (share of variance)"
+@pytest.mark.parametrize(
+    ("metric", "unit", "title"),
+    [
+        ("accuracy", None, "accuracy (share correct)"),
+        ("auroc", None, "auroc (0.5 is chance)"),
+        ("bits per byte", None, "bits per byte"),
+        ("r2", "share of variance", "r2 (share of variance)"),
+    ],
+)
+def test_the_metric_and_its_unit_title_the_axis(metric: str, unit: str | None, title: str) -> None:
+    figure = accuracy_bars(MEASUREMENTS.assign(metric=metric), unit=unit)
+    assert figure.layout.xaxis.title.text == title
+
+
+def test_a_table_of_measurements_can_be_drawn(traces: Callable[..., Any]) -> None:
+    rows = [
+        Measurement(question="q", method=method, metric="accuracy", value=value, data="IMDB")
+        for method, value in (("a", 0.5), ("b", 0.75))
+    ]
+    (imdb,) = traces(accuracy_bars(measurements_table(rows)))
+    assert (list(imdb.y), imdb.x.tolist()) == (["a", "b"], [0.5, 0.75])
 
 
 def test_several_metrics_are_refused() -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from worldscope.measures import Measurement, measurements_table
 from worldscope.runs import Run, load_run, start_run
 
 
@@ -39,14 +40,24 @@ def test_measurements_of_several_calls_are_rows_of_one_table(run: Run) -> None:
     assert table["method"].tolist() == ["best unit", "L1 probe", "best unit"]
     assert table["value"].tolist() == [0.81, 0.92, 1.0]
     assert table["low"].isna().tolist() == [False, True, False]
+    assert table["seed"].tolist() == [0, pd.NA, 1]
     assert list(table.columns) == ["method", "value", "low", "high", "seed", "note"]
 
 
-def test_a_table_and_its_rows_are_saved_alike(run: Run, tmp_path: Path) -> None:
+def test_measurements_and_their_table_are_saved_alike(run: Run, tmp_path: Path) -> None:
+    measurements = [
+        Measurement(question="q", method="unit", metric="accuracy", value=0.5, low=0.4, high=0.6),
+        Measurement(question="q", method="probe", metric="accuracy", value=0.75, seed=3, n=100),
+    ]
     other = start_run("sentiment", {"width": 8}, 0, root=tmp_path)
-    run.add([UNIT, PROBE])
-    other.add(pd.DataFrame([UNIT, PROBE]))
+    run.add(measurements)
+    other.add(measurements_table(measurements))
     pd.testing.assert_frame_equal(run.measurements, other.measurements)
+    pd.testing.assert_frame_equal(
+        run.measurements.dropna(axis="columns", how="all"),
+        measurements_table(measurements).dropna(axis="columns", how="all"),
+        check_dtype=False,
+    )
 
 
 def test_nothing_added_is_no_table(run: Run) -> None:

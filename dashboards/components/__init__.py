@@ -1,0 +1,1 @@
+"""Functions that draw widgets and return the choice."""

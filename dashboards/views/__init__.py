@@ -1,0 +1,1 @@
+"""The pages: each chooses, loads, computes and draws."""

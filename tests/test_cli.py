@@ -1,0 +1,127 @@
+"""The command line: help, errors in one sentence, and a real run of each command."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from worldscope.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command."""
+    try:
+        main(list(arguments))
+        status = 0
+    except SystemExit as stopped:
+        status = int(stopped.code or 0)
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    from worldscope.networks.loading import new_mlstm, save_network
+
+    save_network(new_mlstm(d_hidden=8, d_embed=4), tmp_path / "network")
+    return tmp_path / "network"
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Texts whose label is whether they shout."""
+    words = ["rain", "stone", "river", "lamp", "paper"]
+    rows = [
+        {"body": (w * k).upper() if k % 2 else w * k, "loud": "yes" if k % 2 else "no"}
+        for w in words
+        for k in range(2, 12)
+    ]
+    path = tmp_path / "mine.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    "command", [["run", "sentiment_neuron"], ["train", "mlstm"], ["units"], ["dashboard"]]
+)
+def test_every_command_explains_itself(
+    capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    status, out, _ = run(capsys, *command, "--help")
+    assert status == 0
+    assert "usage: worldscope" in out
+
+
+def test_options_are_written_with_dashes(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "units", "--help")
+    assert "--text-column" in out
+    assert "--text_column" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--data", "missing.csv"), "there is no file missing.csv"),
+        (("--network", "zoo:nobody"), "the zoo has no 'nobody'"),
+        (("--label-column", "mood"), "has no column 'mood'; its columns are body, loud"),
+        (("--hook", "hook_z"), "no hook point is called 'hook_z'"),
+        (("--label-column", "body"), "has 50 classes"),
+    ],
+)
+def test_units_says_in_one_sentence_what_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+    network: Path,
+    labelled: Path,
+    arguments: tuple[str, str],
+    sentence: str,
+) -> None:
+    given = {
+        "--data": str(labelled),
+        "--network": str(network),
+        "--text-column": "body",
+        "--label-column": "loud",
+    } | dict([arguments])
+    flat = [part for pair in given.items() for part in pair]
+    status, _, err = run(capsys, "units", *flat)
+    assert status == 1
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_units_finds_a_unit_for_a_label_that_even_random_weights_show(
+    capsys: pytest.CaptureFixture[str], network: Path, labelled: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "units.csv"
+    status, printed, _ = run(
+        capsys,
+        *("units", "--network", str(network), "--data", str(labelled), "--text-column", "body"),
+        *("--label-column", "loud", "--out", str(out)),
+    )
+    assert status == 0
+    assert "label 1 is 'yes', label 0 is 'no'" in printed
+    table = pd.read_csv(out)
+    assert set(table["position"]) == {"final", "mean"}
+    assert len(table) == 2 * 8
+    best = table[table["position"] == "mean"].iloc[0]
+    assert best["test_accuracy"] > 0.8
+
+
+def test_train_writes_a_network_that_loads_and_goes_on_where_it_stopped(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from worldscope.networks.loading import load_network
+
+    text = tmp_path / "lines.txt"
+    text.write_text("\n".join(f"line {n} of a text to learn from" for n in range(300)))
+    out = tmp_path / "training"
+    small = ["--hidden", "8", "--embed", "4", "--training.batch", "4", "--training.chunk", "16"]
+    command = ["train", "mlstm", "--data", str(text), "--out", str(out), *small]
+    run(capsys, *command, "--training.total-bytes", "2000", "--training.decay-fraction", "0")
+    status, _, _ = run(
+        capsys, *command, "--training.total-bytes", "4000", "--training.decay-fraction", "0"
+    )
+    assert status == 0
+    steps = [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()]
+    assert steps[-1] == max(steps) == round(4000 / 64)
+    assert load_network(out).config.d_hidden == 8
