@@ -7,6 +7,7 @@ import pandas as pd
 _SHOWN = ["rank", "unit", "auroc", "accuracy", "sign", "threshold"]
 _FIRST = ["question", "data", "split", "hook", "position", "method", "metric"]
 _NUMBERS = ["value", "low", "high", "n"]
+_BLANK = {"", "None", "nan", "<NA>"}
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,10 @@ def told_once(measurements: pd.DataFrame) -> tuple[dict[str, str], pd.DataFrame]
     rest = [name for name in measurements if name not in (*_FIRST, *_NUMBERS)]
     order = [name for name in (*_FIRST, *_NUMBERS, *rest) if name in measurements]
     alike = [
-        name
-        for name in order
-        if name not in _NUMBERS and measurements[name].nunique(dropna=False) == 1
+        name for name in order if name not in _NUMBERS and len(measurements[name].unique()) == 1
     ]
-    common = {name: measurements[name].iloc[0] for name in alike}
-    told = {name: str(value) for name, value in common.items() if pd.notna(value) and value != ""}
+    common = {name: format(measurements[name].iat[0]) for name in alike}
+    told = {name: value for name, value in common.items() if value not in _BLANK}
     return told, measurements.loc[:, [name for name in order if name not in alike]]
 
 

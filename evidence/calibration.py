@@ -89,12 +89,13 @@ def calibrate(
     fixed, held_out = halves.values()
     threshold = _best_threshold(judge.name, scores[fixed], labels[fixed])
     judged, truth = scores[held_out] > threshold, labels[held_out]
+    right = (judged == truth).astype(np.float64)
     calibrated = CalibratedJudge(
         judge=judge,
         threshold=threshold,
         length=length,
         mean_length=float(np.mean([len(windows[row]) for row in held_out])),
-        accuracy=mean_interval(judged == truth, [groups[row] for row in held_out], seed=seed),
+        accuracy=mean_interval(right, [groups[row] for row in held_out], seed=seed),
         true_positive_rate=float(judged[truth == 1].mean()),
         false_positive_rate=float(judged[truth == 0].mean()),
     )

@@ -5,7 +5,7 @@ A judge is given text and nothing else: it never reads the network under test.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Integer
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
+@runtime_checkable
 class Judge(Protocol):
     """Scores texts."""
 

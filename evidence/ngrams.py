@@ -104,6 +104,8 @@ class NgramModel:
         probabilities = np.full(stop - start, 1 / 256)
         for length, table in enumerate(self.tables):
             first = max(start, length)
+            if first >= stop:
+                break  # no byte here has so much before it
             keys = _keys(data, first, stop, length)
             inside = probabilities[first - start :]
             inside[:] = table.sharpen(keys, inside)
@@ -112,7 +114,7 @@ class NgramModel:
 
 def _keys(data: UInt8[np.ndarray, " n"], start: int, stop: int, length: int) -> np.ndarray:
     """For each place from start to stop, the `length` bytes before it and its own as one number."""
-    keys = np.zeros(max(0, stop - start), dtype=np.int64)
+    keys = np.zeros(stop - start, dtype=np.int64)
     for back in range(length, -1, -1):
         keys <<= 8
         keys |= data[start - back : stop - back]

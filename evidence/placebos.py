@@ -84,7 +84,7 @@ class Replay:
             )
         lengths = self._sign * self._moves[self._calls]
         self._calls += 1
-        return acts + lengths[:, None, None] * self._direction.to(acts.device)
+        return acts + lengths[:, None, None] * self._direction.to(acts)
 
 
 def placebo_units(

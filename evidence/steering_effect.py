@@ -10,8 +10,9 @@ Every condition continues the same prompts with the same seeds, so that shifts a
 Only continuations are judged, never a prompt.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,8 @@ class SteeringConfig:
     """Seed of the halves and of the intervals."""
     writing: WritingConfig = field(default_factory=WritingConfig)
     """How every condition writes."""
+    placebo_samples: int | None = None
+    """Continuations of each prompt by each placebo; as many as by the feature if None."""
 
     def __post_init__(self) -> None:
         if not self.strengths or len(set(self.strengths)) < len(self.strengths):
@@ -100,38 +103,61 @@ def measure_steering(
     config = config or SteeringConfig()
     _check(network, feature, judges, prompts, placebos)
     design = Design(network, judges, prompts, texts, config.writing)
-    with tqdm(total=1 + len(config.strengths), desc="steering", disable=not progress) as bar:
+    samples = config.placebo_samples or config.writing.samples_per_prompt
+    fewer = replace(design, config=replace(config.writing, samples_per_prompt=samples))
+    with tqdm(desc="steering", disable=not progress) as bar:
 
-        def run(condition: Condition, *edits: Edit) -> Outcome:
-            hooked = [[(feature.hook, edit)] for edit in edits]
-            outcome = design.run(condition, *hooked)
+        def run(design: Design, condition: Condition, *edits: Edit) -> Outcome:
+            outcome = design.run(condition, *([(feature.hook, edit)] for edit in edits))
             bar.update()
             return outcome
 
-        plain = run(Condition("unsteered"))
-        recorders = {s: [Recorder(edit(feature, s)) for _ in range(2)] for s in config.strengths}
-        steered = {s: run(Condition("feature", "", s), *recorders[s]) for s in config.strengths}
+        def steer(design: Design, strengths: Iterable[float]) -> _Steered:
+            recorders = {s: [Recorder(edit(feature, s)) for _ in range(2)] for s in strengths}
+            plain = run(design, Condition("unsteered"))
+            outcomes = {
+                s: run(design, Condition("feature", "", s), *recorders[s]) for s in strengths
+            }
+            return _Steered(plain, outcomes, recorders)
+
+        full = steer(design, config.strengths)
         choosing, reporting = halve_prompts(design, seed=config.seed)
-        sides = choose_sides(steered, plain, choosing, budget=config.budget)
+        sides = choose_sides(full.outcomes, full.plain, choosing, budget=config.budget)
         at = sorted({*sides.strengths, *config.placebo_strengths})
-        bar.total += 2 * len(at) * len(placebos)
+        same = full if fewer == design else steer(fewer, at)
         compared = []
         for s in at:
-            replays = ([_replay(placebo, r, s) for r in recorders[s]] for placebo in placebos)
+            replays = ([_replay(placebo, r, s) for r in same.recorders[s]] for placebo in placebos)
             own = ([edit(placebo, s)] * 2 for placebo in placebos)
             for kind, edits in ((EQUAL_NORM, replays), (EQUAL_SD, own)):
                 named = [Condition(kind, placebo.origin, s) for placebo in placebos]
-                compared.append([run(c, *both) for c, both in zip(named, edits, strict=True)])
+                pairs = zip(named, edits, strict=True)
+                compared.append([run(fewer, of, *both) for of, both in pairs])
     each = [outcome for outcomes in compared for outcome in outcomes]
-    every = [plain, *steered.values(), *each]
+    every = [full.plain, *full.outcomes.values()]
     name, seed = feature.origin, config.seed
-    report = Reporting(name, sides, plain, design, reporting, seed)
-    return SteeringResult(
-        table=_table(name, [[outcome] for outcome in every], plain, design, seed),
-        placebo_means=_table(name, list(filter(None, compared)), plain, design, seed),
-        verdict=report.table(steered, each),
-        generations=[row for outcome in every for row in _generations(name, outcome)],
+    report = Reporting(name, sides, full.plain, design, reporting, seed)
+    rows = halve_prompts(fewer, seed=seed)[1]
+    beside = Reporting(name, sides, same.plain, fewer, rows, seed)
+    tables = (
+        _table(name, [[outcome] for outcome in every], full.plain, design, seed),
+        _table(name, [[outcome] for outcome in each], same.plain, fewer, seed),
     )
+    return SteeringResult(
+        table=pd.concat([table for table in tables if len(table)], ignore_index=True),
+        placebo_means=_table(name, list(filter(None, compared)), same.plain, fewer, seed),
+        verdict=report.table(full.outcomes, each, beside),
+        generations=[row for outcome in (*every, *each) for row in _generations(name, outcome)],
+    )
+
+
+class _Steered(NamedTuple):
+    """The feature itself, with what placebos need to follow it."""
+
+    plain: Outcome
+    outcomes: dict[float, Outcome]
+    recorders: dict[float, list[Recorder]]
+    """For each strength one of the writing and one of the reading."""
 
 
 def _replay(placebo: Feature, recorder: Recorder, strength: float) -> Replay:

@@ -131,21 +131,28 @@ class Reporting:
     seed: int
     """Seed of the intervals."""
 
-    def table(self, steered: Mapping[float, Outcome], placebos: Iterable[Outcome]) -> pd.DataFrame:
+    def table(
+        self,
+        steered: Mapping[float, Outcome],
+        placebos: Iterable[Outcome],
+        of_placebos: "Reporting | None" = None,
+    ) -> pd.DataFrame:
         """A row for each judge and kind, with the fields of `Verdict`.
 
         Args:
             steered: What the feature wrote at each strength.
             placebos: What they wrote, at the strengths of `sides` among others.
+            of_placebos: What their verdicts share, if they wrote fewer samples.
         """
+        of_placebos = of_placebos or self
         of_kind = _outcomes_by_kind(placebos)
         verdicts = []
         for judge in self.design.judges:
             real = self._verdict(judge, "feature", [self._pair(steered)])
             verdicts.append(real)
             for kind, each in of_kind.items():
-                pairs = [self._pair(outcomes) for outcomes in each]
-                verdicts.append(self._beside(real, judge, kind, pairs))
+                pairs = [of_placebos._pair(outcomes) for outcomes in each]
+                verdicts.append(of_placebos._beside(real, judge, kind, pairs))
         columns = [field.name for field in fields(Verdict)]
         return pd.DataFrame({c: [getattr(verdict, c) for verdict in verdicts] for c in columns})
 

@@ -31,3 +31,33 @@ def check_labelled(acts: np.ndarray, labels: np.ndarray) -> None:
     """
     check_acts(acts)
     check_labels(labels, rows=len(acts))
+
+
+def check_parts(
+    train_acts: np.ndarray, train_columns: np.ndarray, dev_acts: np.ndarray, dev_columns: np.ndarray
+) -> None:
+    """Accept a part to fit on and a part to choose on, each with as many label columns.
+
+    Raises:
+        ValueError: If one of them is wrong in itself, or they do not fit together.
+    """
+    for part, acts, columns in (
+        ("train", train_acts, train_columns),
+        ("dev", dev_acts, dev_columns),
+    ):
+        try:
+            check_acts(acts)
+            for column in columns.T:
+                check_labels(column, rows=len(acts))
+        except ValueError as error:
+            raise ValueError(f"In {part}: {error}") from None
+    if train_acts.shape[1] != dev_acts.shape[1]:
+        raise ValueError(
+            f"train has {train_acts.shape[1]} units and dev {dev_acts.shape[1]}: "
+            "both must come from one hook."
+        )
+    if train_columns.shape[1] != dev_columns.shape[1]:
+        raise ValueError(
+            f"train has {train_columns.shape[1]} label columns and dev {dev_columns.shape[1]}: "
+            "give one of each for a fit."
+        )

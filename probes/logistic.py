@@ -19,10 +19,9 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from probes.inputs import check_acts
+from probes.inputs import check_parts
 from probes.linear import LinearProbe
 from probes.proximal_newton import L1, L2, minimise
-from worldscope.measures import check_labels
 
 STRENGTHS: tuple[float, ...] = tuple(2.0**power for power in range(-8, 1))
 """C from 1/256 to 1. Source: Radford et al. 2017, section 3."""
@@ -119,7 +118,7 @@ def _fit_path(
     strengths: Sequence[float] | np.ndarray,
     standardise: bool,
 ) -> list[LinearProbe]:
-    _check(train_acts, train_columns, dev_acts, dev_columns)
+    check_parts(train_acts, train_columns, dev_acts, dev_columns)
     ascending = _check_strengths(strengths)
     rows = _StandardRows.of(train_acts)
     targets = torch.tensor(train_columns, dtype=rows.values.dtype)
@@ -196,34 +195,6 @@ def _intercepts_alone(targets: Float[Tensor, "n q"], units: int) -> Float[Tensor
     fitted = torch.zeros(units + 1, targets.shape[1], dtype=targets.dtype)
     fitted[-1] = torch.logit(targets.mean(dim=0))
     return fitted
-
-
-def _check(
-    train_acts: np.ndarray,
-    train_columns: np.ndarray,
-    dev_acts: np.ndarray,
-    dev_columns: np.ndarray,
-) -> None:
-    for part, acts, columns in (
-        ("train", train_acts, train_columns),
-        ("dev", dev_acts, dev_columns),
-    ):
-        try:
-            check_acts(acts)
-            for column in columns.T:
-                check_labels(column, rows=len(acts))
-        except ValueError as error:
-            raise ValueError(f"In {part}: {error}") from None
-    if train_acts.shape[1] != dev_acts.shape[1]:
-        raise ValueError(
-            f"train has {train_acts.shape[1]} units and dev {dev_acts.shape[1]}: "
-            "both must come from one hook."
-        )
-    if train_columns.shape[1] != dev_columns.shape[1]:
-        raise ValueError(
-            f"train has {train_columns.shape[1]} label columns and dev {dev_columns.shape[1]}: "
-            "give one of each for a fit."
-        )
 
 
 def _check_strengths(strengths: Sequence[float] | np.ndarray) -> tuple[float, ...]:

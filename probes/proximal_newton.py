@@ -35,6 +35,7 @@ _STEPS_A_ROUND = 6
 _NEWCOMERS = 64  # units that a round adds at the least
 _MAX_INNER_STEPS = 2000
 _LEAST_FALL = 1e-7  # of the objective, in a round
+_NOTHING = 1e-2  # nats a row: an objective under this is not reduced to its last digits
 _NEVER = 1e15  # a cost at which a unit that hardly moves gets no weight, short of overflow
 
 
@@ -51,7 +52,9 @@ class Penalty(ABC):
     """A weight's cost in standardised units is its cost as recorded over sd to this power."""
 
     @classmethod
-    def between(cls, unit_cost: Float[np.ndarray, " units"], targets: Float[Tensor, "n q"]) -> "Penalty":
+    def between(
+        cls, unit_cost: Float[np.ndarray, " units"], targets: Float[Tensor, "n q"]
+    ) -> "Penalty":
         """The penalty with this cost for each unit, and an intercept that costs nothing."""
         cost = torch.tensor(unit_cost, dtype=targets.dtype).clamp_max(_NEVER)
         rarer = torch.minimum(targets.sum(0), (1 - targets).sum(0)).min()
@@ -218,7 +221,7 @@ def minimise(
         margins = rows @ weight
         violation = penalty.violation(weight, rows.T @ (torch.sigmoid(margins) - targets))
         objective = _loss(margins, targets) + penalty.value(weight)
-        falling = before - objective > _LEAST_FALL * objective
+        falling = before - objective > _LEAST_FALL * objective.clamp_min(_NOTHING * len(rows))
         columns = torch.nonzero((violation.amax(0) > tolerance) & falling)[:, 0]
         if len(columns) == 0:
             return weight

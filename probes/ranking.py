@@ -154,9 +154,10 @@ def _best_cut(
     right_if_up = ones - np.minimum(height[unit, lowest], 0)
     right_if_down = rows - ones + np.maximum(height[unit, highest], 0)
     up = right_if_up >= right_if_down
-    cut = np.where(up, lowest, highest)
-    cut[height[unit, cut] == 0] = -1
-    return np.maximum(right_if_up, right_if_down) / rows, cut, np.where(up, 1, -1)
+    accuracy = np.maximum(right_if_up, right_if_down) / rows
+    cut_if_up = np.where(height[unit, lowest] < 0, lowest, -1)
+    cut_if_down = np.where(height[unit, highest] > 0, highest, -1)
+    return accuracy, np.where(up, cut_if_up, cut_if_down), np.where(up, 1, -1)
 
 
 def _between(lower: np.ndarray, upper: np.ndarray) -> Float[np.ndarray, " units"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, auto_cli, auto_parser, set_parsing_settings
 
-from experiments.sentiment_neuron.config import PRESETS, Preset
+from experiments.sentiment_neuron.config import DEFAULT_NETWORK, PRESETS, Preset
 from worldscope.networks.train_config import TrainConfig
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _EXPECTED = (
 
 def run_sentiment_neuron(
     preset: Preset = "demo",
-    network: str = "zoo:reviews-mlstm",
+    network: str = DEFAULT_NETWORK,
     data: str | None = None,
     limit: int | None = None,
     name: str | None = None,
@@ -110,7 +110,7 @@ def train_mlstm(
 
 def units(
     data: str,
-    network: str = "zoo:reviews-mlstm",
+    network: str = DEFAULT_NETWORK,
     text_column: str = "text",
     label_column: str = "label",
     group_column: str | None = None,

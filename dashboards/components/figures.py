@@ -6,7 +6,7 @@ import streamlit as st
 from worldscope.figures import CONFIG, template
 
 
-def show(figure: go.Figure, *, key: str | None = None) -> None:
+def show(figure: go.Figure) -> None:
     """Draws a figure as wide as its place."""
     figure.update_layout(template=template(dark=st.context.theme.type == "dark"))
-    st.plotly_chart(figure, theme=None, config=CONFIG, key=key)
+    st.plotly_chart(figure, theme=None, config=CONFIG)

@@ -33,7 +33,7 @@ def network_picker() -> str | None:
     if not names:
         st.info(f"There is no network yet: train one, and name its folder in {VARIABLE}.")
         return None
-    return pick("Network", names, key="network", show=short_name)
+    return pick("Network", names, name="network", show=short_name)
 
 
 def short_name(network: str) -> str:

@@ -13,7 +13,7 @@ def run_picker(runs: list[RunEntry]) -> RunEntry:
     """One of some runs, the newest finished one unless told otherwise."""
     names = {run.name: run for run in runs}
     finished = [run.name for run in runs if run.state == "finished"]
-    return names[pick("Run", list(names), key="run", default=(finished or list(names))[0])]
+    return names[pick("Run", list(names), name="run", default=(finished or list(names))[0])]
 
 
 def runs_with_table(name: str, *, network: str | None = None) -> list[RunEntry]:

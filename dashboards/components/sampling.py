@@ -45,12 +45,13 @@ def drawing_picker() -> Drawing:
     return Drawing(temperature, top_k or None, top_p if top_p < 1 else None, length, seed)
 
 
-def _slider(label: str, key: str, *, default: float, first: int, last: int) -> float:
+def _slider(label: str, name: str, *, default: float, first: int, last: int) -> float:
     """A number from first to last twentieths."""
-    remember(key, default, allowed=[step / 20 for step in range(first, last + 1)], parse=float)
-    return st.slider(label, first / 20, last / 20, step=0.05, key=key)
+    allowed = [step / 20 for step in range(first, last + 1)]
+    key = remember(name, default, parse=float, allowed=allowed)
+    return st.slider(label, allowed[0], allowed[-1], step=0.05, key=key)
 
 
-def _number(label: str, key: str, *, default: int, first: int, last: int) -> int:
-    remember(key, default, allowed=range(first, last + 1), parse=int)
+def _number(label: str, name: str, *, default: int, first: int, last: int) -> int:
+    key = remember(name, default, parse=int, allowed=range(first, last + 1))
     return int(st.number_input(label, first, last, step=1, key=key))

@@ -105,7 +105,7 @@ def target_picker(network: str, *, first: str) -> Target:
     }
     ways = [way for way in _WAYS if way == "unit" or runs[way]]
     default = first if first in ways else ways[0]
-    way = switch("What to look at", ways, key="what", default=default, show=_WAYS.__getitem__)
+    way = switch("What to look at", ways, name="what", default=default, show=_WAYS.__getitem__)
     if way == "ranked":
         return _ranked(run_picker(runs["ranked"]))
     if way == "feature":
@@ -148,11 +148,11 @@ def ranked_unit_picker(units: pd.DataFrame) -> RankedUnit:
     def show(unit: int) -> str:
         return f"{unit} · AUROC {aurocs[unit]:.3f}"
 
-    return ranked_unit(units, pick("Unit", list(aurocs), key="unit", parse=int, show=show))
+    return ranked_unit(units, pick("Unit", list(aurocs), name="unit", parse=int, show=show))
 
 
 def _pick_among(label: str, column: str, rows: pd.DataFrame) -> str:
-    return pick(label, list(dict.fromkeys(rows[column])), key=column)
+    return pick(label, list(dict.fromkeys(rows[column])), name=column)
 
 
 def _ranked(run: RunEntry) -> UnitTarget:
@@ -176,7 +176,7 @@ def _saved(run: RunEntry) -> FeatureTarget:
     name = pick(
         "Feature",
         list(features),
-        key="feature",
+        name="feature",
         show=lambda name: feature_name(features[name]),
     )
     return FeatureTarget(features[name], f"saved by run {run.name}")
@@ -184,10 +184,10 @@ def _saved(run: RunEntry) -> FeatureTarget:
 
 def _any_unit(network: str) -> UnitTarget:
     widths = resources.shared_network(network).widths()
-    hook = pick("Hook", list(widths), key="hook", default=_cell(widths))
-    remember("unit", 0, allowed=range(widths[hook]), parse=int)
+    hook = pick("Hook", list(widths), name="hook", default=_cell(widths))
+    key = remember("unit", 0, parse=int, allowed=range(widths[hook]), widget="unit number")
     last = widths[hook] - 1
-    unit = st.number_input(f"Unit (0 to {last})", 0, last, step=1, key="unit")
+    unit = st.number_input(f"Unit (0 to {last})", 0, last, step=1, key=key)
     return UnitTarget(hook, int(unit), 1, "chosen by number")
 
 

@@ -6,11 +6,12 @@ import streamlit as st
 
 from dashboards import resources
 from dashboards.charts import value_over_text
-from dashboards.components.choices import remember
+from dashboards.components.choices import choose, remember
 from dashboards.components.figures import show
 from dashboards.components.networks import network_picker, short_name
+from dashboards.components.page import page
 from dashboards.components.targets import Target, target_picker
-from dashboards.components.words import one_sentence, verbatim
+from dashboards.components.words import verbatim
 from worldscope.figures import text_heatmap
 
 if TYPE_CHECKING:
@@ -29,17 +30,12 @@ EXAMPLES = {
 
 def type_text() -> str:
     """A text of one's own, or an example."""
-    remember("text", EXAMPLES["a turn"], parse=str)
-    st.text_area("Text", key="text", max_chars=5000, height=110)
+    key = remember("text", EXAMPLES["a turn"], parse=str)
+    text = st.text_area("Text", key=key, max_chars=5000, height=110)
     with st.container(horizontal=True, vertical_alignment="center"):
-        for name, text in EXAMPLES.items():
-            st.button(name, key=f"example {name}", on_click=put_text, args=(text,), type="tertiary")
-    return st.session_state["text"]
-
-
-def put_text(text: str) -> None:
-    """Replaces what was typed."""
-    st.session_state["text"] = text
+        for name, example in EXAMPLES.items():
+            st.button(name, key=name, on_click=choose, args=("text", example), type="tertiary")
+    return text
 
 
 def draw(network: str, target: Target, reading: "Reading") -> None:
@@ -58,8 +54,7 @@ def draw(network: str, target: Target, reading: "Reading") -> None:
     show(value_over_text(reading.pieces, values, value_title=target.scale, piece=piece))
 
 
-st.title("Read")
-with one_sentence():
+with page("Read"):
     with st.sidebar:
         network = network_picker()
         target = target_picker(network, first="ranked") if network else None

@@ -4,12 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import resources
-from dashboards.components.choices import remember, switch
+from dashboards.components.choices import choose, remember, switch
 from dashboards.components.figures import show
 from dashboards.components.networks import short_name
+from dashboards.components.page import page
 from dashboards.components.runs import no_runs, run_picker
 from dashboards.components.texts import apart
-from dashboards.components.words import one_sentence, verbatim
+from dashboards.components.words import verbatim
 from dashboards.tables import matching, told_once
 from worldscope.runs import Run, RunEntry, load_run, runs_root
 
@@ -17,10 +18,10 @@ from worldscope.runs import Run, RunEntry, load_run, runs_root
 def list_all(runs: list[RunEntry]) -> None:
     """Every run, newest first; a click on a row chooses its run."""
 
-    def choose() -> None:
+    def choose_row() -> None:
         rows = st.session_state["list"]["selection"]["rows"]
         if rows:
-            st.session_state["run"] = runs[rows[0]].name
+            choose("run", runs[rows[0]].name)
 
     lines = [
         {
@@ -35,7 +36,7 @@ def list_all(runs: list[RunEntry]) -> None:
     st.dataframe(
         pd.DataFrame(lines),
         key="list",
-        on_select=choose,
+        on_select=choose_row,
         selection_mode="single-row",
         hide_index=True,
         column_config={"started (UTC)": st.column_config.DatetimeColumn(format="D MMM YYYY HH:mm")},
@@ -49,21 +50,21 @@ def show_measurements(run: Run) -> None:
     if table.empty:
         st.info(f"Run {verbatim(run.name)} has no measurements yet.")
         return
-    remember("words", "", parse=str)
-    words = st.text_input("Rows that hold these words", key="words", placeholder="test accuracy")
+    key = remember("words", "", parse=str)
+    words = st.text_input("Rows that hold these words", key=key, placeholder="test accuracy")
     found = matching(table, words)
     common, differing = told_once(found)
     number = st.column_config.NumberColumn(format="%.4g")
     st.dataframe(
         differing,
         key="measurements",
+        placeholder="–",
         hide_index=True,
         column_config={name: number for name in ("value", "low", "high")},
     )
-    told = "".join(f" {name}: {value}." for name, value in common.items())
-    st.caption(
-        f"{len(found)} of {len(table)} measurements of run {verbatim(run.name)}. {verbatim(told)}"
-    )
+    told = [f"{len(found)} of {len(table)} measurements of run {run.name}"]
+    told += [f"{name}: {value}" for name, value in common.items()]
+    st.caption(verbatim(" · ".join(told)))
 
 
 def show_figures(run: Run) -> None:
@@ -72,7 +73,7 @@ def show_figures(run: Run) -> None:
     if not names:
         st.info(f"Run {verbatim(run.name)} has no figures yet.")
         return
-    name = switch("Figure", names, key="figure", show=lambda name: name.replace("_", " "))
+    name = switch("Figure", names, name="figure", show=lambda name: name.replace("_", " "))
     show(run.load_figure(name))
     st.caption(f"Figure {verbatim(name)} of run {verbatim(run.name)}.")
 
@@ -82,11 +83,11 @@ def show_report(run: Run) -> None:
     if not run.report_path.is_file():
         st.info(f"Run {verbatim(run.name)} has no report yet.")
         return
-    page = run.report_path.read_text("utf-8")
+    report = run.report_path.read_text("utf-8")
     st.download_button(
-        "Download report.html", page, f"{run.name}.html", "text/html", on_click="ignore"
+        "Download report.html", report, f"{run.name}.html", "text/html", on_click="ignore"
     )
-    st.iframe(apart(page), height=900)
+    st.iframe(apart(report), height=900)
 
 
 def show_settings(run: Run) -> None:
@@ -114,12 +115,11 @@ def draw(entry: RunEntry) -> None:
         st.error(f"Run {verbatim(entry.name)} {entry.state}: {verbatim(entry.problem)}")
     if entry.state == "broken":
         return
-    section = switch("Section", list(SECTIONS), key="section")
+    section = switch("Section", list(SECTIONS), name="section")
     SECTIONS[section](load_run(entry.path))
 
 
-st.title("Runs")
-with one_sentence():
+with page("Runs"):
     runs = resources.runs()
     if not runs:
         no_runs("run")

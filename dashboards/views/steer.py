@@ -6,9 +6,10 @@ from dashboards import resources
 from dashboards.components.choices import remember, switch
 from dashboards.components.drafts import Draft, DraftPlace, write
 from dashboards.components.networks import network_picker, short_name
+from dashboards.components.page import page
 from dashboards.components.sampling import Drawing, drawing_picker
 from dashboards.components.targets import Target, target_picker
-from dashboards.components.words import one_sentence, verbatim
+from dashboards.components.words import verbatim
 
 EDITS = ["clamp", "add"]
 MEANS = "clamp: held at its mean + strength × sd. add: strength × sd is added at every step."
@@ -19,17 +20,17 @@ def choose_edit() -> tuple[str, float]:
     """Which edit, and how strong."""
     left, right = st.columns([1, 3], gap="large")
     with left:
-        edit = switch("Edit", EDITS, key="edit", help=MEANS)
+        edit = switch("Edit", EDITS, name="edit", help=MEANS)
     with right:
-        remember("strength", 3.0, allowed=STRENGTHS, parse=float)
-        strength = st.slider("Strength (sd)", -6.0, 6.0, step=0.5, key="strength", format="%+.1f")
+        key = remember("strength", 3.0, parse=float, allowed=STRENGTHS)
+        strength = st.slider("Strength (sd)", -6.0, 6.0, step=0.5, key=key, format="%+.1f")
     return edit, strength
 
 
 def type_prompt() -> str:
     """Where both texts begin."""
-    remember("prompt", "I watched this last night and", parse=str)
-    return st.text_input("Prompt", key="prompt", max_chars=500)
+    key = remember("prompt", "I watched this last night and", parse=str)
+    return st.text_input("Prompt", key=key, max_chars=500)
 
 
 def generate(
@@ -69,8 +70,7 @@ def show_last() -> None:
     DraftPlace(draft).draw(draft)
 
 
-st.title("Steer")
-with one_sentence():
+with page("Steer"):
     with st.sidebar:
         network = network_picker()
         target = target_picker(network, first="feature") if network else None

@@ -6,12 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import resources
-from dashboards.components.choices import switch
+from dashboards.components.choices import choose, switch
 from dashboards.components.figures import show
+from dashboards.components.page import page
 from dashboards.components.runs import no_runs, run_picker, runs_with_table
 from dashboards.components.targets import place_picker, ranked_unit_picker
 from dashboards.components.texts import examples
-from dashboards.components.words import one_sentence, verbatim
+from dashboards.components.words import verbatim
 from dashboards.tables import Place, RankedUnit, extremes, ranked_units, unit_on_texts
 from worldscope.figures import unit_histograms
 from worldscope.measures import auroc
@@ -24,17 +25,17 @@ EXTREMES = 8
 def choose_from_table(units: pd.DataFrame, run: RunEntry, place: Place) -> None:
     """All ranked units; a click on a row chooses its unit."""
 
-    def choose() -> None:
+    def choose_row() -> None:
         rows = st.session_state["ranking"]["selection"]["rows"]
         if rows:
-            st.session_state["unit"] = int(units["unit"].iloc[rows[0]])
+            choose("unit", int(units["unit"].iloc[rows[0]]))
 
     st.subheader("Ranking")
     number = st.column_config.NumberColumn(format="%.3f")
     st.dataframe(
         units,
         key="ranking",
-        on_select=choose,
+        on_select=choose_row,
         selection_mode="single-row",
         hide_index=True,
         height=420,
@@ -79,8 +80,11 @@ def link_onwards(run: RunEntry, place: Place, unit: int) -> None:
     chosen = {"network": network, "what": "ranked", "run": run.name, "data": place.data}
     chosen |= {"hook": place.hook, "position": place.position, "unit": str(unit)}
     with st.container(horizontal=True):
-        st.page_link("views/read.py", label=f"Read with unit {unit}", query_params=chosen)
-        st.page_link("views/steer.py", label=f"Steer unit {unit}", query_params=chosen)
+        for view, label, icon in (
+            ("views/read.py", f"Read a text with unit {unit}", ":material/text_fields:"),
+            ("views/steer.py", f"Steer with unit {unit}", ":material/tune:"),
+        ):
+            st.page_link(view, label=label, icon=icon, query_params=chosen)
 
 
 def draw(run: RunEntry) -> None:
@@ -91,10 +95,10 @@ def draw(run: RunEntry) -> None:
         place = place_picker(ranking)
         units = ranked_units(ranking, place)
         unit = ranked_unit_picker(units)
-        part = switch("Texts", list(dict.fromkeys(texts["split"])), key="part")
+        part = switch("Texts", list(dict.fromkeys(texts["split"])), name="part")
     shown = texts.loc[texts["split"] == part]
     values = unit_on_texts(resources.run_table(run.path, "unit_values"), shown, place, unit.unit)
-    left, right = st.columns([5, 6], gap="large")
+    left, right = st.columns([6, 7], gap="medium")
     with left:
         choose_from_table(units, run, place)
     if values.empty:
@@ -103,15 +107,14 @@ def draw(run: RunEntry) -> None:
     with right:
         draw_unit(values, unit, place.hook, part)
         st.caption(
-            f"Run {verbatim(run.name)}, {verbatim(place.data)}: threshold fitted on train, texts shown "
-            f"from {part}, n = {len(values)}."
+            f"Run {verbatim(run.name)}, {verbatim(place.data)}. Threshold from train; texts from "
+            f"{part}, n = {len(values)}."
         )
         link_onwards(run, place, unit.unit)
     draw_examples(values)
 
 
-st.title("Units")
-with one_sentence():
+with page("Units"):
     ranked = runs_with_table("ranking")
     if not ranked:
         no_runs("run with ranked units")

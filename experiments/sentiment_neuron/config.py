@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Preset = Literal["demo", "full"]
+DEFAULT_NETWORK = "zoo:reviews-mlstm-bpe"
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class StudyConfig:
 
     worlds: tuple[str, ...]
     """Review sets, by name: short, imdb, sst."""
-    network: str = "zoo:reviews-mlstm"
+    network: str = DEFAULT_NETWORK
     """`zoo:<name>` or the folder of a network."""
     data: str | None = None
     """Folder that holds imdb/, sst/ and pang_lee/; None asks the hub."""
@@ -32,15 +33,21 @@ class StudyConfig:
     """Review openings that are continued."""
     samples_per_prompt: int = 10
     """Continuations of each opening at each strength."""
+    placebo_samples: int = 10
+    """Continuations of each opening by each placebo."""
     generated_bytes: int = 200
     """Length of a continuation."""
     strengths: tuple[float, ...] = (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0)
     """Clamps, in standard deviations."""
     placebos: int = 20
     """Placebo features."""
+    ablation_texts: int = 200
+    """Test texts that are read with the feature held at its mean."""
+    ablation_placebos: int = 5
+    """Placebos that are ablated too."""
 
 
 PRESETS: dict[Preset, StudyConfig] = {
-    "demo": StudyConfig(worlds=("short",), generated_bytes=120),
+    "demo": StudyConfig(worlds=("short",), generated_bytes=100, placebo_samples=2),
     "full": StudyConfig(worlds=("imdb", "sst", "short")),
 }

@@ -192,6 +192,10 @@ def _steering(report: Report, run: Run) -> None:
         "distinct_3",
     ]
     report.table(table.loc[table["kind"] == "feature", shown + costs], caption="Every strength")
+    report.table(
+        run.load_table("ablation"),
+        caption="Held at its mean: bits per byte of test text, and what the L1 probe still reads",
+    )
     _generations(report, run)
 
 

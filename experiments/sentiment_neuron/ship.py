@@ -155,8 +155,8 @@ the last {decay:.0%}; gradient norm at most {training[clip]}; seed {training[see
 ## Bits per byte
 
 On {test_mb:.1f} MB of IMDB test text: whole reviews, in an order drawn from seed 0. The n-gram
-model counted {ngram_mb:.0f} MB of the training text; the compressors see the test text only. Checkpoints
-are stored in 8 bits: `ws.load_network("zoo:{name}/<checkpoint>")`.
+model counted {ngram_mb:.0f} MB of the training text; the compressors see the test text only.
+Checkpoints are stored in 8 bits: `ws.load_network("zoo:{name}/<checkpoint>")`.
 
 | | bits per byte |
 |---|---|

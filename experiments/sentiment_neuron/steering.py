@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from evidence.ablation import measure_ablation
 from evidence.calibration import CalibratedJudge, calibrate
 from evidence.judges import LexiconJudge, TfidfJudge
 from evidence.lexicons import load_opinion_lexicon
@@ -55,7 +56,7 @@ def steer_both(
     run.table("judges", _judges_table(judges))
     texts = _test_texts(site, length=4 * length)
     settings = _settings(network, texts, config)
-    tables, means, verdicts, generations = [], [], [], []
+    tables, means, verdicts, generations, ablations = [], [], [], [], []
     for feature, placebos in _features(network, statistics, chosen, config):
         feature.save(run.path / "features" / feature.origin.replace(" ", "-"))
         prompts = PROMPTS[: config.prompts]
@@ -66,10 +67,37 @@ def steer_both(
         means.append(result.placebo_means)
         verdicts.append(result.verdict)
         generations += result.generations
+        ablations.append(_ablate(network, feature, placebos, chosen, config))
     run.table("steering", pd.concat(tables, ignore_index=True))
     run.table("steering_placebos", pd.concat(means, ignore_index=True))
     run.table("steering_verdict", pd.concat(verdicts, ignore_index=True))
+    run.table("ablation", pd.concat(ablations, ignore_index=True))
     run.examples("generations", generations)
+
+
+def _ablate(
+    network: MLSTM,
+    feature: Feature,
+    placebos: list[Feature],
+    chosen: Decoded,
+    config: StudyConfig,
+) -> pd.DataFrame:
+    """What the network and the L1 probe lose when the feature is held at its mean."""
+    site = chosen.site
+    texts = site.texts.take(site.parts["test"][: config.ablation_texts])
+    return measure_ablation(
+        network,
+        feature,
+        texts.texts,
+        texts.labels,
+        texts.groups.tolist(),
+        chosen.probe.predict,
+        hook=site.hook,
+        position=site.position,
+        placebos=placebos[: config.ablation_placebos],
+        seed=config.seed,
+        progress=True,
+    )
 
 
 def make_judges(site: Site, data: str | None, *, length: int, seed: int) -> list[CalibratedJudge]:
@@ -122,7 +150,12 @@ def _settings(network: MLSTM, texts: Sequence[str], config: StudyConfig) -> Stee
         max_new=max(1, round(config.generated_bytes / per_symbol)),
     )
     strengths = tuple(strength for strength in config.strengths if strength != 0)
-    return SteeringConfig(strengths=strengths, seed=config.seed, writing=writing)
+    return SteeringConfig(
+        strengths=strengths,
+        seed=config.seed,
+        writing=writing,
+        placebo_samples=min(config.placebo_samples, config.samples_per_prompt),
+    )
 
 
 def _test_texts(site: Site, *, length: int) -> list[str]:

@@ -62,7 +62,7 @@ def _decode_set(
         run.tried(_tried(found))
         yield found
     run.add(random_networks(network, sites, count=config.random_networks, seed=config.seed))
-    run.add(raw_input(texts, parts, seed=config.seed))
+    run.add(raw_input(texts, parts, data=config.data, seed=config.seed))
 
 
 def _tried(found: Decoded) -> list[dict]:

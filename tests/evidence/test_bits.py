@@ -20,7 +20,12 @@ TEXTS = ["short", "a rather longer text than the others, with café in it", "so 
 
 
 def bits_one_by_one(network: MLSTM, texts: list[str]) -> np.ndarray:
-    return np.array([float(network.loss(network.to_symbols(text)).double().sum()) / math.log(2) for text in texts])
+    return np.array(
+        [
+            float(network.loss(network.to_symbols(text)).double().sum()) / math.log(2)
+            for text in texts
+        ]
+    )
 
 
 @pytest.mark.parametrize(("batch", "chunk"), [(1, 1), (2, 7), (64, 64)])
@@ -69,7 +74,9 @@ def test_an_empty_text_is_named(recurrent: MLSTM) -> None:
 
 @settings(max_examples=10)
 @given(st.integers(2, 30), st.integers(0, 10))
-def test_texts_of_one_length_have_the_interval_of_their_mean_difference(rows: int, seed: int) -> None:
+def test_texts_of_one_length_have_the_interval_of_their_mean_difference(
+    rows: int, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     after, before = random.random((2, rows))
     groups = [row % max(2, rows // 2) for row in range(rows)]

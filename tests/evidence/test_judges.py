@@ -53,9 +53,7 @@ def test_labels_of_one_class_teach_nothing() -> None:
         ("", 0.0),
     ],
 )
-def test_the_lexicon_judge_counts_praise_minus_blame_for_each_word(
-    text: str, score: float
-) -> None:
+def test_the_lexicon_judge_counts_praise_minus_blame_for_each_word(text: str, score: float) -> None:
     lexicon = OpinionLexicon("mine", frozenset({"good"}), frozenset({"bad"}))
     assert LexiconJudge(lexicon).score([text]) == pytest.approx([score])
     assert LexiconJudge(lexicon).name == "mine"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from probes.inputs import check_acts, check_labelled
+from probes.inputs import check_acts, check_labelled, check_parts
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -23,3 +23,14 @@ def test_activations_that_are_no_table_are_refused(shape: tuple[int, ...]) -> No
 def test_labels_must_be_one_a_row() -> None:
     with pytest.raises(ValueError, match="5 rows and labels of shape"):
         check_labelled(np.zeros((5, 3)), np.array([0, 1, 1]))
+
+
+def test_train_and_dev_must_fit_together() -> None:
+    acts, columns = np.zeros((4, 3)), np.tile([[0], [1]], (2, 5))
+    check_parts(acts, columns, acts, columns)
+    with pytest.raises(ValueError, match="train has 3 units and dev 2"):
+        check_parts(acts, columns, acts[:, :2], columns)
+    with pytest.raises(ValueError, match="train has 5 label columns and dev 4"):
+        check_parts(acts, columns, acts, columns[:, :4])
+    with pytest.raises(ValueError, match="In dev: The 2 labels hold only 0"):
+        check_parts(acts, columns, acts[::2], columns[::2])

@@ -11,7 +11,7 @@ def planted(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     labels = (random.random(rows) < 1 / 3).astype(np.int64)
     acts = random.normal(size=(rows, 30))
-    acts[:, 3] += 4 * labels
+    acts[:, 3] += 2 * labels
     return acts, labels
 
 
@@ -25,7 +25,7 @@ def test_more_labels_make_better_probes() -> None:
     ]
     means = np.array([point.accuracy for point in curve]).reshape(3, 4).mean(axis=1)
     assert means[0] < means[1] < means[2]
-    assert means[2] > 0.94
+    assert means[2] > 0.75
     assert all(point.n_nonzero > 0 for point in curve if point.labels > 2)
 
 

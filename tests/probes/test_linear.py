@@ -12,7 +12,14 @@ from probes.linear import LinearProbe
 @pytest.fixture
 def probe() -> LinearProbe:
     weight = np.array([1.0, 0.0, -2.0], dtype=np.float32)
-    return LinearProbe(weight, 0.1, 0.5, strengths=(0.25, 0.5), dev_scores=(0.8, 0.9))
+    return LinearProbe(
+        weight,
+        bias=0.1,
+        strength=0.5,
+        strengths=(0.25, 0.5),
+        dev_scores=(0.8, 0.9),
+        nonzeros=(1, 2),
+    )
 
 
 ACTS = np.array([[1, 5, 0], [0, 5, 1], [3, 0, 1]], dtype=np.float32)
@@ -30,7 +37,7 @@ def test_a_saved_probe_is_loaded_to_the_bit(probe: LinearProbe, tmp_path: Path) 
     loaded = LinearProbe.load(tmp_path / "probe.safetensors")
     assert loaded.weight.dtype == probe.weight.dtype
     assert (loaded.weight == probe.weight).all()
-    for name in ("bias", "strength", "strengths", "dev_scores"):
+    for name in ("bias", "strength", "strengths", "dev_scores", "nonzeros"):
         assert getattr(loaded, name) == getattr(probe, name)
 
 

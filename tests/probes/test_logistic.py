@@ -1,6 +1,6 @@
 """Logistic paths against scikit-learn's objective and against the conditions of optimality."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -25,26 +25,35 @@ def problem(
 
 
 def objective(
-    probe: LinearProbe, acts: np.ndarray, labels: np.ndarray, penalty: str = "l1"
+    probe: LinearProbe | LogisticRegression,
+    strength: float,
+    acts: np.ndarray,
+    labels: np.ndarray,
+    penalty: str = "l1",
 ) -> float:
-    weight = probe.weight.astype(np.float64)
-    margins = (2 * labels - 1) * (acts.astype(np.float64) @ weight + probe.bias)
+    weight, bias = weights(probe)
+    margins = (2 * labels - 1) * (acts.astype(np.float64) @ weight + bias)
     cost = np.abs(weight).sum() if penalty == "l1" else (weight**2).sum() / 2
-    return float(probe.strength * np.logaddexp(0, -margins).sum() + cost)
+    return float(strength * np.logaddexp(0, -margins).sum() + cost)
 
 
-def sklearn_probe(
+def weights(probe: LinearProbe | LogisticRegression) -> tuple[np.ndarray, float]:
+    if isinstance(probe, LinearProbe):
+        return probe.weight.astype(np.float64), probe.bias
+    return np.ravel(probe.coef_), float(np.ravel(probe.intercept_)[0])
+
+
+def scikit_learn(
     acts: np.ndarray, labels: np.ndarray, strength: float, penalty: str
-) -> LinearProbe:
-    fitted = LogisticRegression(
+) -> LogisticRegression:
+    return LogisticRegression(
         C=strength,
         l1_ratio=1.0 if penalty == "l1" else 0.0,
         solver="saga" if penalty == "l1" else "lbfgs",
         tol=1e-8,
         max_iter=100_000,
         random_state=0,
-    ).fit(acts, labels)
-    return LinearProbe(fitted.coef_[0], float(fitted.intercept_[0]), strength, (), ())
+    ).fit(acts.astype(np.float64), labels)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -56,11 +65,12 @@ def test_the_objective_is_the_one_that_scikit_learn_reaches(
     acts, labels = problem(dtype=dtype)
     fit = {"l1": fit_l1_path, "l2": fit_l2_path}[penalty]
     ours = fit(acts, labels, acts, labels, strengths=[strength])
-    peer = sklearn_probe(acts, labels, strength, penalty)
-    assert objective(ours, acts, labels, penalty) == pytest.approx(
-        objective(peer, acts, labels, penalty), rel=1e-5
+    peer = scikit_learn(acts, labels, strength, penalty)
+    assert objective(ours, strength, acts, labels, penalty) == pytest.approx(
+        objective(peer, strength, acts, labels, penalty), rel=1e-5
     )
-    assert ours.weight == pytest.approx(peer.weight, abs=0.02 * np.abs(peer.weight).max())
+    largest = np.abs(np.ravel(peer.coef_)).max()
+    assert ours.weight == pytest.approx(np.ravel(peer.coef_), abs=0.02 * largest)
 
 
 def worst_violation(probe: LinearProbe, acts: np.ndarray, labels: np.ndarray) -> float:
@@ -73,28 +83,28 @@ def worst_violation(probe: LinearProbe, acts: np.ndarray, labels: np.ndarray) ->
 
 
 @pytest.mark.parametrize(("rows", "units"), [(300, 20), (40, 100), (6, 50)])
-@pytest.mark.parametrize("strengths", [STRENGTHS, (1.0, 16.0)])
+@pytest.mark.parametrize("strength", [STRENGTHS[0], 2.0**-4, 1.0, 16.0])
 def test_units_of_any_scale_and_offset_meet_the_conditions_of_optimality(
-    rows: int, units: int, strengths: Sequence[float]
+    rows: int, units: int, strength: float
 ) -> None:
     acts, labels = problem(rows, units)
     scales = 10 ** np.linspace(-2, 2, units)
     acts = acts * scales + 3 * scales
-    for last in range(1, len(strengths) + 1):
-        probe = fit_l1_path(acts, labels, acts, labels, strengths=strengths[:last])
-        assert worst_violation(probe, acts, labels) < 0.006
+    probe = fit_l1_path(acts, labels, acts, labels, strengths=[strength])
+    assert worst_violation(probe, acts, labels) < 0.006
 
 
 def test_a_table_too_long_for_double_precision_is_fitted_as_well_in_single(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    acts, labels = problem(2000, 30, dtype=np.float32)
+    acts, labels = problem(600, dtype=np.float32)
     double = fit_l1_path(acts, labels, acts, labels)
     monkeypatch.setattr("probes.logistic._SHORT", 0)
     single = fit_l1_path(acts, labels, acts, labels, strengths=[double.strength])
     assert single.weight.dtype == np.float32
-    assert objective(single, acts, labels) == pytest.approx(
-        objective(double, acts, labels), rel=1e-5
+    strength = double.strength
+    assert objective(single, strength, acts, labels) == pytest.approx(
+        objective(double, strength, acts, labels), rel=1e-5
     )
 
 
@@ -107,6 +117,17 @@ def test_a_weaker_penalty_lets_more_units_in() -> None:
     assert counts[0] == 0
     assert counts == sorted(counts)
     assert counts[-1] > counts[1] > 0
+
+
+@pytest.mark.parametrize("fit", [fit_l1_path, fit_l2_path])
+@pytest.mark.parametrize(("scale", "strengths"), [(1.0, (1.0, 2.0**20)), (1e15, (1.0,))])
+def test_classes_that_one_unit_separates_are_separated_almost_without_a_penalty(
+    fit: Callable[..., LinearProbe], scale: float, strengths: tuple[float, ...]
+) -> None:
+    acts, labels = problem(100)
+    acts[:, 5] = np.where(labels == 1, 10, -10)
+    probe = fit(acts * scale, labels, acts * scale, labels, strengths=strengths)
+    assert probe.dev_scores == (1.0,) * len(strengths)
 
 
 def test_without_weights_the_probe_gives_the_share_of_ones() -> None:
@@ -165,10 +186,10 @@ def test_many_columns_are_fitted_as_if_each_were_alone() -> None:
     columns[:, 0] = train[1]
     dev_columns = np.tile(dev[1][:, None], 4)
     together = fit_l1_path_many(train[0], columns, dev[0], dev_columns, strengths=[0.1])
-    for column, probe in enumerate(together):
-        alone = fit_l1_path(train[0], columns[:, column], *dev, strengths=[0.1])
-        assert objective(probe, train[0], columns[:, column]) == pytest.approx(
-            objective(alone, train[0], columns[:, column]), rel=1e-5
+    for probe, column in zip(together, columns.T, strict=True):
+        alone = fit_l1_path(train[0], column.copy(), *dev, strengths=[0.1])
+        assert objective(probe, 0.1, train[0], column) == pytest.approx(
+            objective(alone, 0.1, train[0], column), rel=1e-5
         )
 
 
@@ -192,8 +213,6 @@ def test_bad_input_is_refused() -> None:
     acts, labels = problem()
     with pytest.raises(ValueError, match="In dev: The 400 labels hold only 1"):
         fit_l1_path(acts, labels, acts, np.ones_like(labels))
-    with pytest.raises(ValueError, match="train has 12 units and dev 11"):
-        fit_l1_path_many(acts, labels[:, None], acts[:, :11].copy(), labels[:, None])
     with pytest.raises(ValueError, match="all above 0"):
         fit_l1_path(acts, labels, acts, labels, strengths=[0.0, 1.0])
     broken = acts.copy()

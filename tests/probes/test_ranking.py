@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import roc_auc_score
 
-from probes.ranking import UnitRanking, rank_units
+from probes.ranking import RankBy, UnitRanking, rank_units
 
 # Ties, both zeros, neighbouring floats, and values too far apart for one exponent range.
 AWKWARD = [0.0, -0.0, 1.0, 1.0000001, -1.0, 3e38, -3e38, 1e-45, 1e-38, -1e-30, 0.1]
@@ -109,7 +109,7 @@ def planted() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("by", ["accuracy", "auroc"])
-def test_a_planted_unit_is_found(by: str) -> None:
+def test_a_planted_unit_is_found(by: RankBy) -> None:
     ranking = rank_units(*planted())
     assert ranking.best(by) == ranking.order(by)[0] == 17
     assert ranking.sign[17] == -1
@@ -129,9 +129,9 @@ def test_the_table_lists_the_best_units() -> None:
     table = ranking.table(3)
     assert list(table.columns) == ["unit", "accuracy", "auroc", "threshold", "sign"]
     assert len(table) == 3
-    assert table["unit"][0] == 17
-    assert table["accuracy"].is_monotonic_decreasing
-    assert table["threshold"][0] == ranking.threshold[17]
+    assert table["unit"].tolist()[0] == 17
+    assert bool(table["accuracy"].is_monotonic_decreasing)
+    assert table["threshold"].tolist()[0] == ranking.threshold[17]
 
 
 def test_bad_input_is_refused() -> None:

@@ -46,7 +46,7 @@ def test_a_table_has_a_row_for_each_measurement_and_blanks_where_nothing_applies
 
     assert list(table.columns[:4]) == ["question", "network", "data", "split"]
     assert list(table["value"]) == [0.9, 1.5]
-    assert table["n"][0] == 1000
+    assert table["n"].tolist()[0] == 1000
     assert table[["low", "high", "n", "groups", "seed"]].isna().to_numpy().tolist() == [
         [False] * 5,
         [True] * 5,

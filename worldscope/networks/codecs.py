@@ -135,8 +135,9 @@ class BPECodec(Codec):
         return cls(tokenizer.to_str())
 
     def encode(self, text: str, *, end: bool = True) -> list[int]:
-        """See `Codec.encode`."""
-        return self._tokenizer.encode(frame(text, end=end)).ids
+        """See `Codec.encode`; an open text ends before a space, for a piece brings its own."""
+        framed = frame(text, end=end)
+        return self._tokenizer.encode(framed if end else framed.rstrip(" ")).ids
 
     def pieces(self, symbols: Sequence[int]) -> list[bytes]:
         """See `Codec.pieces`."""

@@ -47,8 +47,8 @@ def pack(texts: Sequence[str], codec: Codec, *, seed: int | None = None) -> Corp
 class Chunk(NamedTuple):
     """The next piece of every stream."""
 
-    symbols: Int[Tensor, "batch time+1"]
-    """The last symbol is the first of the next chunk."""
+    symbols: Int[Tensor, "batch length"]
+    """(batch, time + 1): the last symbol is the first of the next chunk."""
     fresh: bool
     """Whether the streams begin anew here, so that the carried state must be zero."""
 

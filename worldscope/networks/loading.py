@@ -27,7 +27,9 @@ def zoo_checkpoints(name: str) -> list[tuple[str, float]]:
     if not name.startswith("zoo:"):
         return []
     sizes = [path.name for path in (ZOO / name[4:] / "checkpoints").glob("*MB")]
-    return sorted(((f"{name}/{size}", float(size[:-2])) for size in sizes), key=lambda pair: pair[1])
+    return sorted(
+        ((f"{name}/{size}", float(size[:-2])) for size in sizes), key=lambda pair: pair[1]
+    )
 
 
 def load_network(

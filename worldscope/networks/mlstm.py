@@ -116,9 +116,14 @@ class MLSTM(HookedNetwork):
         return zeros, zeros.clone()
 
     def training_loss(
-        self, symbols: Int[Tensor, "batch time+1"], state: State
+        self, symbols: Int[Tensor, "batch length"], state: State
     ) -> tuple[Float[Tensor, ""], State]:
-        """Mean loss in nats over a chunk of continuing streams, and the state after it."""
+        """Mean loss in nats over a chunk of continuing streams, and the state after it.
+
+        Args:
+            symbols: What is read, and one more to predict.
+            state: h and c before the first symbol.
+        """
         self._ready = None  # fused optimisers change weights without a new version
         weights = self.normalised()
         x_m, x_g = self._inputs(symbols[:, :-1], weights)
@@ -173,8 +178,8 @@ class MLSTM(HookedNetwork):
         output = self(self.to_symbols(inputs), read=self.hook_names(names_filter))
         return output.logits, output.reads
 
-    def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch time-1"]:
-        """Loss in nats of every symbol after the first, given those before it."""
+    def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch predicted"]:
+        """Loss in nats of each symbol after the first, given those before it: (batch, time − 1)."""
         symbols = self.to_symbols(inputs)
         logits = self(symbols[:, :-1]).logits
         return functional.cross_entropy(logits.transpose(1, 2), symbols[:, 1:], reduction="none")
@@ -231,6 +236,9 @@ class MLSTM(HookedNetwork):
         }
 
     def _cached_weights(self) -> Weights:
+        """Kept between calls, except in training: a fused optimiser leaves `_version` alone."""
+        if self.embed.requires_grad:
+            return self.normalised()
         key = (self.dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
         if self._ready is None or self._ready[0] != key:
             self._ready = (key, self.normalised())

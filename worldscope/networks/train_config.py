@@ -32,7 +32,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("total_bytes", "batch", "chunk", "lr", "clip"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
         if not 0 <= self.decay_fraction <= 1:
             raise ValueError(f"decay_fraction is {self.decay_fraction}; it must be from 0 to 1")

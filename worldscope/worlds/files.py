@@ -209,7 +209,7 @@ def _as_world(
 def _texts(frame: "pd.DataFrame", column: str) -> list[str]:
     texts = frame[column].tolist()
     for row, text in enumerate(texts):
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not text.strip():
             raise ValueError(f"row {row} of column {column!r} is {text!r:.60}, not text")
     return texts
 

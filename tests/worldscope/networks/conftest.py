@@ -1,9 +1,13 @@
 """Small random networks for the tests of networks."""
 
-import pytest
+from typing import TYPE_CHECKING
 
-from worldscope.networks.codecs import BPECodec
-from worldscope.networks.mlstm import MLSTM
+import pytest
+import torch
+
+if TYPE_CHECKING:
+    from worldscope.networks.codecs import BPECodec
+    from worldscope.networks.mlstm import MLSTM
 
 TEXTS = [
     "A lovely little film, and I loved every minute of it.",
@@ -13,10 +17,8 @@ TEXTS = [
 
 
 @pytest.fixture
-def network() -> MLSTM:
+def network() -> "MLSTM":
     """Six units over bytes, with gains and biases away from their special initial values."""
-    import torch
-
     from worldscope.networks.loading import new_mlstm
 
     network = new_mlstm(d_hidden=6, d_embed=5, seed=1)
@@ -27,8 +29,8 @@ def network() -> MLSTM:
 
 
 @pytest.fixture(scope="session")
-def bpe() -> BPECodec:
-    """Three hundred byte-pair pieces."""
+def bpe() -> "BPECodec":
+    """Up to three hundred byte-pair pieces."""
     from worldscope.networks.codecs import BPECodec
 
     return BPECodec.train(TEXTS * 3, n_symbols=300)

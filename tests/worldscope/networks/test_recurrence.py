@@ -32,9 +32,9 @@ def inputs(dtype: torch.dtype = torch.float32, seed: int = 0) -> Inputs:
     return Inputs(*drawn)
 
 
-def leaves(given: Inputs) -> Inputs:
+def leaves(arguments: Inputs) -> Inputs:
     """The same numbers, ready to gather gradients."""
-    return Inputs(*(tensor.clone().requires_grad_() for tensor in given))
+    return Inputs(*(tensor.clone().requires_grad_() for tensor in arguments))
 
 
 def state(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -44,12 +44,12 @@ def state(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
 
 
 def in_numpy(
-    given: Inputs,
+    arguments: Inputs,
     start: tuple[Tensor, Tensor],
     edits: Mapping[str, Callable[[np.ndarray, int], np.ndarray]] | None = None,
 ) -> dict[str, np.ndarray]:
     """Every read of every step in float64, straight from the equations."""
-    x_m, x_g, w_m, w_h = (tensor.double().numpy() for tensor in given)
+    x_m, x_g, w_m, w_h = (tensor.double().numpy() for tensor in arguments)
     h, c = (part.double().numpy() for part in start)
     edits = edits or {}
 
@@ -73,12 +73,12 @@ def in_numpy(
     return {name: np.stack([row[name] for row in rows]) for name in READS}
 
 
-def by_autograd(given: Inputs, start: tuple[Tensor, Tensor]) -> Tensor:
+def by_autograd(arguments: Inputs, start: tuple[Tensor, Tensor]) -> Tensor:
     """h of every step through operations that autograd differentiates by itself."""
     h, c = start
     hs = []
-    for x_m, x_g in zip(given.x_m.unbind(), given.x_g.unbind(), strict=True):
-        gates = x_g + (x_m * (h @ given.w_m)) @ given.w_h
+    for x_m, x_g in zip(arguments.x_m.unbind(), arguments.x_g.unbind(), strict=True):
+        gates = x_g + (x_m * (h @ arguments.w_m)) @ arguments.w_h
         i, f, o, u = gates.chunk(4, dim=1)
         c = f.sigmoid() * c + i.sigmoid() * u.tanh()
         h = o.sigmoid() * c.tanh()
@@ -86,8 +86,8 @@ def by_autograd(given: Inputs, start: tuple[Tensor, Tensor]) -> Tensor:
     return torch.stack(hs)
 
 
-def training(given: Inputs, start: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    return TrainingScan.apply(*given, *start)  # pyright: ignore
+def training(arguments: Inputs, start: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    return TrainingScan.apply(*arguments, *start)  # pyright: ignore
 
 
 def full_scan(edits: Mapping[str, Edit] | None = None) -> Scan:
@@ -167,10 +167,10 @@ def test_only_what_is_asked_for_is_kept() -> None:
 
 
 def test_the_training_pass_gives_what_the_plain_loop_gives() -> None:
-    given, start = inputs(torch.float64), state(torch.float64)
-    hs, h, c = training(given, start)
-    torch.testing.assert_close(hs, by_autograd(given, start), rtol=0, atol=1e-14)
-    expected = in_numpy(given, start)
+    arguments, start = inputs(torch.float64), state(torch.float64)
+    hs, h, c = training(arguments, start)
+    torch.testing.assert_close(hs, by_autograd(arguments, start), rtol=0, atol=1e-14)
+    expected = in_numpy(arguments, start)
     np.testing.assert_allclose(h.numpy(), expected["h"][-1], atol=1e-14)
     np.testing.assert_allclose(c.numpy(), expected["c"][-1], atol=1e-14)
 
@@ -189,9 +189,11 @@ def test_every_gradient_equals_that_of_autograd(seed: int) -> None:
 
 def test_every_gradient_equals_a_difference_quotient() -> None:
     x_m, x_g, w_m, w_h = inputs(torch.float64)
-    given = leaves(Inputs(x_m[:3], x_g[:3], w_m, w_h))
+    arguments = leaves(Inputs(x_m[:3], x_g[:3], w_m, w_h))
     start = state(torch.float64)
-    assert torch.autograd.gradcheck(lambda *them: training(Inputs(*them), start)[0], given)
+    assert torch.autograd.gradcheck(
+        lambda *them: training(Inputs(*them), start)[0], tuple(arguments)
+    )
 
 
 def test_the_carried_state_gets_no_gradient() -> None:
@@ -225,8 +227,8 @@ def test_bfloat16_stays_near_float32() -> None:
 def test_bfloat16_gradients_stay_near_float32() -> None:
     rough = leaves(inputs(torch.bfloat16))
     exact = leaves(Inputs(*(tensor.detach().float() for tensor in rough)))
-    for given in (rough, exact):
-        training(given, state())[0].float().sum().backward()
+    for arguments in (rough, exact):
+        training(arguments, state())[0].float().sum().backward()
     for low, high in zip(rough, exact, strict=True):
         assert low.grad is not None
         assert high.grad is not None

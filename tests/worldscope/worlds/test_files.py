@@ -160,6 +160,7 @@ def test_a_file_that_cannot_be_read_says_where_in_one_sentence(
     [
         ('{"text": "a"}\n{"text": null}', "row 1 of column 'text' is .*, not text"),
         ('{"text": "a"}\n{"n": 1}', "row 1 of column 'text' is .*, not text"),
+        ('{"text": "a"}\n{"text": " "}', "row 1 of column 'text' is ' ', not text"),
         ('{"text": 7}', "row 0 of column 'text' is 7, not text"),
         ('{"text": ["a", "b"]}', r"row 0 of column 'text' is \['a', 'b'\], not text"),
     ],
