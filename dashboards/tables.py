@@ -48,6 +48,13 @@ def ranked_units(ranking: pd.DataFrame, place: Place) -> pd.DataFrame:
     return rows.assign(rank=rows.index + 1).loc[:, _SHOWN]
 
 
+def ranked_on(ranking: pd.DataFrame, place: Place) -> str:
+    """The part that units were ranked on, and its n where the table has a column for it."""
+    if "n" not in ranking:
+        return "train"
+    return f"train, n = {place.of(ranking)['n'].iat[0]}"
+
+
 def ranked_unit(units: pd.DataFrame, unit: int) -> RankedUnit:
     """One of the ranked units."""
     (row,) = units.loc[units["unit"] == unit].to_dict("records")

@@ -103,8 +103,10 @@ def measure_steering(
     config = config or SteeringConfig()
     _check(network, feature, judges, prompts, placebos)
     design = Design(network, judges, prompts, texts, config.writing)
-    samples = config.placebo_samples or config.writing.samples_per_prompt
-    fewer = replace(design, config=replace(config.writing, samples_per_prompt=samples))
+    fewer = design
+    if config.placebo_samples is not None:
+        samples = config.placebo_samples
+        fewer = replace(design, config=replace(config.writing, samples_per_prompt=samples))
     with tqdm(desc="steering", disable=not progress) as bar:
 
         def run(design: Design, condition: Condition, *edits: Edit) -> Outcome:
@@ -124,7 +126,7 @@ def measure_steering(
         choosing, reporting = halve_prompts(design, seed=config.seed)
         sides = choose_sides(full.outcomes, full.plain, choosing, budget=config.budget)
         at = sorted({*sides.strengths, *config.placebo_strengths})
-        same = full if fewer == design else steer(fewer, at)
+        same = full if fewer is design else steer(fewer, at)
         compared = []
         for s in at:
             replays = ([_replay(placebo, r, s) for r in same.recorders[s]] for placebo in placebos)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from dashboards import resources
 from dashboards.components.choices import pick, remember, switch
 from dashboards.components.runs import run_picker, runs_with_table
-from dashboards.tables import Place, RankedUnit, ranked_unit, ranked_units
+from dashboards.tables import Place, RankedUnit, ranked_on, ranked_unit, ranked_units
 from worldscope.runs import RunEntry
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _ranked(run: RunEntry) -> UnitTarget:
     best = ranked_unit_picker(units)
     source = (
         f"rank {best.rank} of {len(units)} by its {place.position} state, AUROC {best.auroc:.3f}, "
-        f"accuracy {best.accuracy:.3f} (run {run.name}, {place.data}, train)"
+        f"accuracy {best.accuracy:.3f} (run {run.name}, {place.data}, {ranked_on(ranking, place)})"
     )
     return UnitTarget(place.hook, best.unit, best.sign, source)
 

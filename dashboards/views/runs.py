@@ -112,7 +112,8 @@ def draw(entry: RunEntry) -> None:
     """One run: what is wrong with it, if anything, and a section of what came out."""
     st.subheader(entry.name)
     if entry.problem:
-        st.error(f"Run {verbatim(entry.name)} {entry.state}: {verbatim(entry.problem)}")
+        went = "is broken" if entry.state == "broken" else entry.state
+        st.error(verbatim(f"Run {entry.name} {went}: {entry.problem}"))
     if entry.state == "broken":
         return
     section = switch("Section", list(SECTIONS), name="section")

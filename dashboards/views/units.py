@@ -13,7 +13,7 @@ from dashboards.components.runs import no_runs, run_picker, runs_with_table
 from dashboards.components.targets import place_picker, ranked_unit_picker
 from dashboards.components.texts import examples
 from dashboards.components.words import verbatim
-from dashboards.tables import Place, RankedUnit, extremes, ranked_units, unit_on_texts
+from dashboards.tables import Place, RankedUnit, extremes, ranked_on, ranked_units, unit_on_texts
 from worldscope.figures import unit_histograms
 from worldscope.measures import auroc
 from worldscope.runs import RunEntry
@@ -22,7 +22,7 @@ LABELS = ("negative", "positive")
 EXTREMES = 8
 
 
-def choose_from_table(units: pd.DataFrame, run: RunEntry, place: Place) -> None:
+def choose_from_table(units: pd.DataFrame, where: str) -> None:
     """All ranked units; a click on a row chooses its unit."""
 
     def choose_row() -> None:
@@ -41,10 +41,7 @@ def choose_from_table(units: pd.DataFrame, run: RunEntry, place: Place) -> None:
         height=420,
         column_config={name: number for name in ("auroc", "accuracy", "threshold")},
     )
-    st.caption(
-        f"Run {verbatim(run.name)}, {verbatim(place.data)}, train part, {len(units)} units. "
-        "A click on a row chooses its unit."
-    )
+    st.caption(f"{verbatim(where)}, {len(units)} units. A click on a row chooses its unit.")
 
 
 def draw_unit(values: pd.DataFrame, unit: RankedUnit, hook: str, part: str) -> None:
@@ -100,7 +97,7 @@ def draw(run: RunEntry) -> None:
     values = unit_on_texts(resources.run_table(run.path, "unit_values"), shown, place, unit.unit)
     left, right = st.columns([6, 7], gap="medium")
     with left:
-        choose_from_table(units, run, place)
+        choose_from_table(units, f"Run {run.name}, {place.data}, {ranked_on(ranking, place)}")
     if values.empty:
         right.info("The run stored the values of its best units only; choose one of the first.")
         return

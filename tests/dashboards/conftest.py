@@ -77,7 +77,7 @@ def fill(run: Any, network_folder: Path) -> None:
         place = {"data": "tiny", "hook": hook, "position": position}
         train = list(PARTS["train"])
         ranking = rank_units(acts[train], labels[train]).table(WIDTH)
-        rankings.append(ranking.assign(**place))
+        rankings.append(ranking.assign(**place, n=len(train)))
         rows = np.array([*PARTS["dev"], *PARTS["test"]])
         for unit in ranking["unit"][:STORED]:
             stored = {"unit": unit, "row": rows, "value": acts[rows, unit]}

@@ -45,6 +45,15 @@ def test_a_ranked_unit_has_the_scores_of_its_row(place: "Place") -> None:
     )
 
 
+def test_the_part_that_units_were_ranked_on_has_its_n_where_the_table_says_it(
+    place: "Place",
+) -> None:
+    from dashboards.tables import ranked_on
+
+    assert ranked_on(RANKING, place) == "train"
+    assert ranked_on(RANKING.assign(n=[25, 25, 25, 67]), place) == "train, n = 25"
+
+
 def test_values_meet_the_texts_of_their_row(place: "Place") -> None:
     from dashboards.tables import unit_on_texts
 

@@ -24,7 +24,7 @@ GROUPS = [row // 2 for row in range(24)]
 
 
 @pytest.fixture(scope="module")
-def table(planted, texts: list[str]) -> pd.DataFrame:  # noqa: ANN001
+def table(planted, texts: list[str]) -> pd.DataFrame:
     network, statistics = planted.network, planted.statistics
     placebos = [unit_feature(network, statistics, unit, sign=-1) for unit in (1, 4)]
     middle = planted.feature.mean
@@ -39,7 +39,7 @@ def table(planted, texts: list[str]) -> pd.DataFrame:  # noqa: ANN001
 
 def test_the_cost_is_that_of_the_texts_read_with_the_unit_at_its_mean(
     table: pd.DataFrame,
-    planted,  # noqa: ANN001
+    planted,
     texts: list[str],
 ) -> None:
     whole = text_bits(planted.network, texts)
@@ -64,12 +64,12 @@ def test_placebos_that_lead_nowhere_lose_nothing(table: pd.DataFrame) -> None:
     assert placebos["placebo"].tolist() == ["unit 1", "unit 1", "unit 4", "unit 4"]
     assert placebos["kind"].tolist() == ["placebo equal norm", "placebo equal sd"] * 2
     columns = ["cost_bits_per_byte", "cost_low", "cost_high", "change", "change_low", "change_high"]
-    assert np.all(placebos[columns].to_numpy() == 0)
+    assert np.all(placebos.loc[:, columns].to_numpy() == 0)
     assert list(table.columns) == list(AblationEffect.__dataclass_fields__)
 
 
 def test_a_placebo_that_leads_somewhere_is_moved_as_far_as_the_feature(
-    recurrent,  # noqa: ANN001
+    recurrent,
     texts: list[str],
 ) -> None:
     statistics = measure_statistics(recurrent, texts)
@@ -91,10 +91,10 @@ def test_a_placebo_that_leads_somewhere_is_moved_as_far_as_the_feature(
     assert (cost[[1, 4, 5]] != 0).all()
 
 
-def test_wrong_input_is_named(planted, texts: list[str]) -> None:  # noqa: ANN001
+def test_wrong_input_is_named(planted, texts: list[str]) -> None:
     network, feature = planted.network, planted.feature
 
-    def measure(labels: np.ndarray, **settings) -> None:  # noqa: ANN003
+    def measure(labels: np.ndarray, **settings) -> None:
         measure_ablation(
             network, feature, texts, labels, GROUPS, lambda _: labels, hook="hook_h", **settings
         )

@@ -14,7 +14,7 @@ LABELS = np.array([0, 1, 0, 1])
 def test_random_networks_have_the_same_shape_codec_inputs_and_procedure(recurrent: MLSTM) -> None:
     given = []
 
-    def score(states, labels) -> dict[str, float]:  # noqa: ANN001
+    def score(states, labels) -> dict[str, float]:
         given.append((states, labels))
         return {"first": float(states["lstm.0.hook_c", "mean"][0, 0])}
 
@@ -31,7 +31,7 @@ def test_random_networks_have_the_same_shape_codec_inputs_and_procedure(recurren
 
 
 def test_what_the_network_learned_plays_no_part(recurrent: MLSTM) -> None:
-    def score(states, _) -> dict[str, float]:  # noqa: ANN001
+    def score(states, _) -> dict[str, float]:
         return {"sum": float(states["lstm.0.hook_h", "final"].sum())}
 
     settings = {"hooks": ["hook_h"], "positions": ["final"], "seeds": (1,)}

@@ -29,7 +29,7 @@ def statistics(recurrent: MLSTM) -> Statistics:
 class Watch:
     """Wraps an edit and measures, from outside, how far it moves every row."""
 
-    def __init__(self, edit) -> None:  # noqa: ANN001
+    def __init__(self, edit) -> None:
         self.edit = edit
         self.seen: list[torch.Tensor] = []
 
@@ -149,13 +149,13 @@ def test_random_directions_have_the_covariance_of_the_activations(recurrent: MLS
     covariance[0, 1] = covariance[1, 0] = 3.0
     statistics = Statistics("lstm.0.hook_c", 10, np.zeros(8), covariance)
     directions = np.stack(
-        [p.write for p in placebo_directions(recurrent, statistics, count=3000, seed=0)]
+        [p.write for p in placebo_directions(recurrent, statistics, count=1000, seed=0)]
     )
     # Only where a direction points is kept, so compare with drawn and normalised ones.
     drawn = np.random.default_rng(1).multivariate_normal(np.zeros(8), covariance, size=30000)
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    assert directions.T @ directions / 3000 == pytest.approx(drawn.T @ drawn / 30000, abs=0.03)
-    assert np.abs(directions.mean(axis=0)).max() < 0.05, "no side is preferred"
+    assert directions.T @ directions / 1000 == pytest.approx(drawn.T @ drawn / 30000, abs=0.05)
+    assert np.abs(directions.mean(axis=0)).max() < 0.1, "no side is preferred"
 
 
 def test_a_placebo_lies_at_the_features_hook_of_the_same_network(

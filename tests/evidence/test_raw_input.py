@@ -19,7 +19,7 @@ def marked(random: np.random.Generator, n: int) -> tuple[list[str], np.ndarray]:
 
 
 @pytest.mark.parametrize(("ngrams", "accuracy"), [("bytes", 1.0), ("words", 0.5)])
-def test_bytes_see_what_words_do_not(ngrams, accuracy: float) -> None:  # noqa: ANN001
+def test_bytes_see_what_words_do_not(ngrams, accuracy: float) -> None:
     random = np.random.default_rng(0)
     train, dev, test = (marked(random, n) for n in (80, 40, 40))
     model = fit_raw_input(*train, *dev, ngrams=ngrams, strengths=(1.0, 16.0), bits=16)
@@ -30,13 +30,13 @@ def test_bytes_see_what_words_do_not(ngrams, accuracy: float) -> None:  # noqa: 
 def test_it_is_logistic_regression_on_tfidf_of_the_framed_text() -> None:
     random = np.random.default_rng(1)
     (train, labels), dev = marked(random, 40), marked(random, 20)
-    model = fit_raw_input(train, labels, *dev, strengths=(4.0,), bits=20)
+    model = fit_raw_input(train, labels, *dev, strengths=(4.0,), bits=18)
     counts = CountVectorizer(analyzer="char", ngram_range=(1, 5), lowercase=False)
     expected = make_pipeline(
         counts, TfidfTransformer(sublinear_tf=True), LogisticRegression(C=4.0, max_iter=1000)
     ).fit([f"\n {text} " for text in train], labels)
     scores = expected.decision_function([f"\n {text} " for text in dev[0]])
-    assert model.scores(dev[0]) == pytest.approx(scores, abs=0.02), "but for a few collisions"
+    assert model.scores(dev[0]) == pytest.approx(scores, abs=0.03), "but for a few collisions"
 
 
 def test_the_smallest_of_equally_accurate_strengths_is_kept() -> None:

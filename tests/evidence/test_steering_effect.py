@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def calibrated(length: int) -> CalibratedJudge:
 
 
 @pytest.fixture(scope="module")
-def result(planted, real_texts: list[str]) -> SteeringResult:  # noqa: ANN001
+def result(planted, real_texts: list[str]) -> SteeringResult:
     network, statistics = planted.network, planted.statistics
     placebos = [
         unit_feature(network, statistics, unit, sign=sign, label="placebo")
@@ -57,10 +58,6 @@ def of_feature(result: SteeringResult) -> dict[float, dict]:
     return {
         row["strength"]: row for row in result.table.to_dict("records") if row["kind"] == "feature"
     }
-
-
-def placebo_rows(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["kind"].str.startswith("placebo")]
 
 
 def test_there_is_a_row_for_each_condition(result: SteeringResult) -> None:
@@ -79,7 +76,7 @@ def test_there_is_a_row_for_each_condition(result: SteeringResult) -> None:
 
 def test_the_letters_written_have_the_chances_that_were_planted(
     result: SteeringResult,
-    planted,  # noqa: ANN001
+    planted,
 ) -> None:
     for strength in CONFIG.strengths:
         texts = [g["text"] for g in result.generations if g["strength"] == strength]
@@ -118,7 +115,9 @@ def test_shares_and_shifts_are_those_of_the_generations(result: SteeringResult) 
 
 def test_placebos_that_lead_nowhere_do_exactly_nothing(result: SteeringResult) -> None:
     zero = ["shift", "shift_low", "shift_high", "cost_bits_per_byte", "text_cost_bits_per_byte"]
-    assert np.all(placebo_rows(result.table)[zero].to_numpy() == 0)
+    placebos = result.table["kind"].str.startswith("placebo")
+    assert placebos.sum() == 2 * 3 * 3
+    assert np.all(result.table.loc[placebos, zero].to_numpy() == 0)
     means = result.placebo_means
     assert np.abs(means[zero].to_numpy()).max() < 1e-12
     assert set(means["placebo"]) == {"mean of 3"}
@@ -151,7 +150,7 @@ def test_prompts_are_not_judged(result: SteeringResult) -> None:
     assert [g["seed"] for g in unsteered] == list(range(120))
 
 
-def test_adding_moves_too_and_no_placebos_are_needed_to_look(planted, real_texts) -> None:  # noqa: ANN001
+def test_adding_moves_too_and_no_placebos_are_needed_to_look(planted, real_texts) -> None:
     config = SteeringConfig(strengths=(3.0,), writing=WritingConfig(10, 16))
     result = measure_steering(
         planted.network,
@@ -168,11 +167,11 @@ def test_adding_moves_too_and_no_placebos_are_needed_to_look(planted, real_texts
     assert result.verdict["kind"].tolist() == ["feature"]
 
 
-def test_wrong_input_is_named(planted, real_texts: list[str]) -> None:  # noqa: ANN001
+def test_wrong_input_is_named(planted, real_texts: list[str]) -> None:
     network, feature = planted.network, planted.feature
     judge = calibrated(16)
 
-    def measure(judges, prompts, of=network):  # noqa: ANN001, ANN202
+    def measure(judges, prompts, of=network):
         return measure_steering(of, feature, judges, prompts, real_texts, [])
 
     with pytest.raises(ValueError, match="3 different prompts among 4"):
@@ -185,3 +184,37 @@ def test_wrong_input_is_named(planted, real_texts: list[str]) -> None:  # noqa: 
         SteeringConfig(placebo_strengths=(9.0,))
     with pytest.raises(ValueError, match="give some, each once"):
         SteeringConfig(strengths=(1.0, 1.0))
+    with pytest.raises(ValueError, match="samples_per_prompt is 0"):
+        measure_steering(
+            network,
+            feature,
+            [judge],
+            PROMPTS,
+            real_texts,
+            [],
+            config=replace(CONFIG, placebo_samples=0),
+        )
+
+
+def test_placebos_may_write_fewer_samples_without_changing_the_feature(
+    result: SteeringResult,
+    planted,
+    real_texts: list[str],
+) -> None:
+    network, statistics = planted.network, planted.statistics
+    placebo = unit_feature(network, statistics, 1, label="placebo")
+    fewer = measure_steering(
+        network,
+        planted.feature,
+        [calibrated(16)],
+        PROMPTS,
+        real_texts,
+        [placebo],
+        config=replace(CONFIG, placebo_samples=2),
+    )
+    of_placebos = fewer.table["kind"].str.startswith("placebo")
+    assert set(fewer.table.loc[of_placebos, "n"]) == {2 * len(PROMPTS)}
+    assert of_feature(fewer) == of_feature(result)
+    real = [table.loc[table["kind"] == "feature"] for table in (fewer.verdict, result.verdict)]
+    columns = ["share_down", "share_up", "moved", "low", "high", "n"]
+    pd.testing.assert_frame_equal(real[0][columns], real[1][columns])

@@ -37,7 +37,7 @@ def test_rows_beyond_one_batch_are_the_same(
     assert design.write() == whole
 
 
-def test_the_edit_acts_on_writing_but_not_on_what_prices_it(planted) -> None:  # noqa: ANN001
+def test_the_edit_acts_on_writing_but_not_on_what_prices_it(planted) -> None:
     network, feature = planted.network, planted.feature
     design = Design(network, [], PROMPTS, ["gbg b"], CONFIG)
     plain = design.run(Condition("unsteered"))
@@ -54,10 +54,10 @@ def test_the_edit_acts_on_writing_but_not_on_what_prices_it(planted) -> None:  #
         assert steered.read.bits == pytest.approx(text_bits(network, ["gbg b"]).bits)
     assert plain.read.bits == pytest.approx(text_bits(network, ["gbg b"]).bits)
     assert steered.read.bits != pytest.approx(plain.read.bits)
-    assert steered.distinct == pytest.approx([distinct_n(texts, n) for n in (1, 2, 3)])
+    assert steered.distinct == pytest.approx([distinct_n(texts, n) for n in (1, 2, 3)], nan_ok=True)
 
 
-def test_the_typical_length_is_in_characters_without_the_prompt(planted) -> None:  # noqa: ANN001
+def test_the_typical_length_is_in_characters_without_the_prompt(planted) -> None:
     assert typical_length(planted.network, PROMPTS, CONFIG) == 12
 
 

@@ -31,7 +31,9 @@ def capture(network: MLSTM, text: str, hooks: Sequence[str] = ("hook_c",)) -> Ca
     symbols = network.to_symbols(text)
     names = [network.hook_name(hook) for hook in hooks]
     output = network(symbols, read=names)
-    losses = torch.nn.functional.cross_entropy(output.logits[0, :-1], symbols[0, 1:], reduction="none")
+    losses = torch.nn.functional.cross_entropy(
+        output.logits[0, :-1], symbols[0, 1:], reduction="none"
+    )
     return Capture(
         pieces=network.codec.pieces(symbols[0].tolist()),
         acts={name: acts[0] for name, acts in output.reads.items()},

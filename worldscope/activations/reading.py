@@ -1,16 +1,19 @@
 """Reading the states of many texts, at the speed of the forward pass.
 
 Texts are sorted by length and read in batches, chunk by chunk of time; a text leaves its batch when
-it ends, so that no step is spent on padding beyond a chunk.
+it ends, so that no step is spent on padding beyond a chunk. Chunks are short: what a step needs
+then stays in the processor's cache, and the allocator hands out the same memory again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from tqdm.auto import tqdm
 
 from worldscope.networks.mlstm import MLSTM
 
@@ -33,10 +36,19 @@ class StateChunk:
     acts: dict[str, Float[Tensor, "b time d"]]
     """Activations by hook name."""
 
-    def mask(self) -> Tensor:
-        """(b, time): true where a step belongs to its text."""
+    def mask(self) -> Bool[Tensor, "b time"]:
+        """True where a step belongs to its text."""
         times = torch.arange(self.symbols.shape[1])
         return times < torch.from_numpy(self.counts).unsqueeze(1)
+
+    def last(self, hook: str) -> Float[np.ndarray, "b d"]:
+        """Activations after the last symbol of each text in this chunk."""
+        return self.acts[hook][torch.arange(len(self.counts)), self.counts - 1].cpu().numpy()
+
+    def total(self, hook: str) -> Float[np.ndarray, "b d"]:
+        """Sum of the activations over the symbols of each text in this chunk."""
+        acts = self.acts[hook]
+        return torch.einsum("bt,btd->bd", self.mask().to(acts), acts).cpu().numpy()
 
 
 def stream_states(
@@ -45,7 +57,7 @@ def stream_states(
     hooks: Sequence[str],
     *,
     batch: int = 128,
-    chunk: int = 256,
+    chunk: int = 16,
     progress: bool = False,
 ) -> Iterator[StateChunk]:
     """Yields the states of texts chunk by chunk; every symbol of every text occurs exactly once.
@@ -56,7 +68,7 @@ def stream_states(
         hooks: Hook names.
         batch: Texts read together.
         chunk: Steps read together: bounds the memory to batch × chunk × d for each hook.
-        progress: Show a progress bar in bytes.
+        progress: Show a progress bar in symbols.
 
     Raises:
         ValueError: If there is no text, or one is empty.
@@ -66,11 +78,14 @@ def stream_states(
     encoded = encode_texts(network, texts)
     lengths = np.asarray([len(symbols) for symbols in encoded])
     order = np.argsort(-lengths, kind="stable")
-    with _bar(int(lengths.sum()), progress) as advance:
+    total = int(lengths.sum())
+    with tqdm(
+        total=total, unit="symbol", unit_scale=True, desc="reading", disable=not progress
+    ) as bar:
         for first in range(0, len(order), batch):
             for part in _stream_batch(network, encoded, order[first : first + batch], names, chunk):
                 yield part
-                advance(int(part.counts.sum()))
+                bar.update(int(part.counts.sum()))
 
 
 def read_states(
@@ -98,33 +113,32 @@ def read_states(
         A float32 array of shape (texts, d) for every (canonical hook name, position).
 
     Raises:
-        ValueError: If a position is unknown, or a text is empty.
+        ValueError: If a position is unknown, there is no text, or one is empty.
+        LookupError: If a hook is unknown.
         FloatingPointError: If a state is not a number.
     """
     for position in positions:
         if position not in POSITIONS:
             raise ValueError(f"no position is called {position!r}; choose {', '.join(POSITIONS)}")
     names = [network.hook_name(hook) for hook in hooks]
-    widths = {name: network.hook_dict[name].width for name in names}
-    sums = {name: np.zeros((len(texts), widths[name])) for name in names}
-    finals = {name: np.zeros((len(texts), widths[name]), dtype=np.float32) for name in names}
+    reduced = {
+        (name, position): np.zeros((len(texts), network.hook_dict[name].width))
+        for name in names
+        for position in positions
+    }
     counts = np.zeros(len(texts), dtype=np.int64)
     for part in stream_states(network, texts, names, batch=batch, progress=progress):
         counts[part.rows] += part.counts
-        mask = part.mask().unsqueeze(2)
-        last = torch.from_numpy(part.counts - 1)
-        for name, acts in part.acts.items():
-            acts = acts.cpu()
-            if "mean" in positions:
-                sums[name][part.rows] += torch.where(mask, acts, 0.0).sum(dim=1, dtype=torch.float64).numpy()
-            finals[name][part.rows] = acts[torch.arange(len(last)), last].numpy()
-    results = {}
-    for name in names:
-        reduced = {"final": finals[name], "mean": (sums[name] / counts[:, None]).astype(np.float32)}
-        for position in positions:
-            _check_finite(reduced[position], name)
-            results[name, position] = reduced[position]
-    return results
+        for (name, position), rows in reduced.items():
+            if position == "final":
+                rows[part.rows] = part.last(name)
+            else:
+                rows[part.rows] += part.total(name)
+    for (name, position), rows in reduced.items():
+        if position == "mean":
+            rows /= counts[:, None]
+        _check_finite(rows, name)
+    return {place: rows.astype(np.float32) for place, rows in reduced.items()}
 
 
 def encode_texts(network: MLSTM, texts: Sequence[str]) -> list[list[int]]:
@@ -151,18 +165,17 @@ def _stream_batch(
     names: Sequence[str],
     chunk: int,
 ) -> Iterator[StateChunk]:
-    lengths = np.asarray([len(encoded[row]) for row in rows])
-    state = network.zero_state(len(rows))
-    for start in range(0, int(lengths[0]), chunk):
+    texts = [torch.tensor(encoded[row]) for row in rows]
+    lengths = np.asarray([len(text) for text in texts])
+    symbols = pad_sequence(texts, batch_first=True)
+    h, c = network.zero_state(len(rows))
+    for start in range(0, symbols.shape[1], chunk):
         alive = int((lengths > start).sum())
+        part = symbols[:alive, start : start + chunk]
+        output = network(part, (h[:alive], c[:alive]), names, logits=False, first_step=start)
+        h, c = output.state
         counts = np.minimum(lengths[:alive] - start, chunk)
-        symbols = torch.zeros(alive, int(counts[0]), dtype=torch.long)
-        for index, row in enumerate(rows[:alive]):
-            symbols[index, : counts[index]] = torch.tensor(encoded[row][start : start + chunk])
-        state = (state[0][:alive], state[1][:alive])
-        output = network(symbols, state, names, logits=False, first_step=start)
-        state = output.state
-        yield StateChunk(rows[:alive], start, counts, symbols, output.reads)
+        yield StateChunk(rows[:alive], start, counts, part, output.reads)
 
 
 def _check_finite(acts: Float[np.ndarray, "n d"], name: str) -> None:
@@ -170,23 +183,6 @@ def _check_finite(acts: Float[np.ndarray, "n d"], name: str) -> None:
     if len(bad):
         row, unit = bad[0]
         raise FloatingPointError(
-            f"{name} unit {unit} is {acts[row, unit]} for text {row}; the weights have diverged or are damaged"
+            f"{name} unit {unit} is {acts[row, unit]} for text {row}; "
+            "the weights have diverged or are damaged"
         )
-
-
-class _bar:  # noqa: N801
-    """A progress bar in symbols, or nothing."""
-
-    def __init__(self, total: int, shown: bool):
-        self.total, self.shown = total, shown
-
-    def __enter__(self) -> Callable[[int], object]:
-        from tqdm.auto import tqdm
-
-        self.tqdm = tqdm(
-            total=self.total, unit="symbol", unit_scale=True, desc="reading", disable=not self.shown
-        )
-        return self.tqdm.update
-
-    def __exit__(self, *_: object) -> None:
-        self.tqdm.close()

@@ -1,6 +1,5 @@
 """A feature: a place in a network and a direction there, with what it is claimed to mean."""
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from worldscope.features.statistics import Statistics
 from worldscope.networks.hooked import HookedNetwork
+from worldscope.runs.files import read_json, replacing, write_json
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,15 @@ class Feature:
 
     def __post_init__(self) -> None:
         if self.read.shape != self.write.shape or self.read.ndim != 1:
-            raise ValueError(f"read {self.read.shape} and write {self.write.shape} must be (d,) alike")
+            raise ValueError(
+                f"read {self.read.shape} and write {self.write.shape} must be (d,) alike"
+            )
         if not np.isclose(self.read @ self.write, 1.0, atol=1e-4):
             raise ValueError(f"read @ write is {self.read @ self.write:.4g}; it must be 1")
         if not self.sd > 0:
-            raise ValueError(f"{self.origin} has standard deviation {self.sd}; a constant cannot be steered")
+            raise ValueError(
+                f"{self.origin} has standard deviation {self.sd}; a constant cannot be steered"
+            )
 
     def values(self, acts: Float[np.ndarray, "*rows d"]) -> Float[np.ndarray, "*rows"]:
         """The feature's value on activations of its hook."""
@@ -60,16 +64,19 @@ class Feature:
         """
         if network.digest != self.network:
             raise ValueError(
-                f"{self.origin} was found on network {self.network}, not on {network.digest}; find it again there"
+                f"{self.origin} was found on network {self.network}, not on {network.digest}; "
+                "find it again there"
             )
 
     def save(self, folder: str | Path) -> None:
-        """Writes feature.json and directions.safetensors."""
+        """Writes feature.json and directions.safetensors, each as a whole."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        described = {key: value for key, value in asdict(self).items() if key not in ("read", "write")}
-        save_file({"read": self.read, "write": self.write}, folder / "directions.safetensors")
-        (folder / "feature.json").write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n")
+        described = asdict(self)
+        directions = {name: described.pop(name) for name in ("read", "write")}
+        with replacing(folder / "directions.safetensors") as partial:
+            save_file(directions, partial)
+        write_json(folder / "feature.json", described)
 
 
 def load_feature(folder: str | Path) -> Feature:
@@ -81,8 +88,9 @@ def load_feature(folder: str | Path) -> Feature:
     folder = Path(folder)
     if not (folder / "feature.json").is_file():
         raise FileNotFoundError(f"{folder} holds no feature: feature.json is missing")
-    described = json.loads((folder / "feature.json").read_text())
-    return Feature(**described, **load_file(folder / "directions.safetensors"))
+    described = read_json(folder / "feature.json")
+    directions = load_file(folder / "directions.safetensors")
+    return Feature(read=directions["read"], write=directions["write"], **described)
 
 
 def unit_feature(
@@ -124,8 +132,8 @@ def direction_feature(
     norm = float(np.linalg.norm(direction))
     if direction.shape != statistics.mean.shape or norm == 0:
         raise ValueError(
-            f"the direction has shape {direction.shape} and norm {norm:.3g}; {statistics.hook} needs "
-            f"{statistics.mean.shape} and a norm above 0"
+            f"the direction has shape {direction.shape} and norm {norm:.3g}; "
+            f"{statistics.hook} needs {statistics.mean.shape} and a norm above 0"
         )
     axis = (direction / norm).astype(np.float32)
     return _along(network, statistics, axis, axis, 1, label, origin)

@@ -176,7 +176,7 @@ class Trainer:
         seen = round(self.step * self.bytes_per_step)
         return Progress(self.step, self.steps, seen, bits, lr, speed)
 
-    def _steps(self, total_bytes: float) -> int:
+    def _steps(self, total_bytes: float | int) -> int:
         return max(1, round(total_bytes / self.bytes_per_step))
 
     def _snapshot_steps(self) -> dict[int, str]:

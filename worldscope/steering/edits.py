@@ -33,7 +33,9 @@ class Edit(ABC):
     def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
         """How much to add to the feature's value, given what it is."""
 
-    def __call__(self, acts: Float[Tensor, "batch 1 d"], hook: HookPoint) -> Float[Tensor, "batch 1 d"]:
+    def __call__(
+        self, acts: Float[Tensor, "batch 1 d"], hook: HookPoint
+    ) -> Float[Tensor, "batch 1 d"]:
         """Applies the edit to the activations of one step."""
         read = torch.as_tensor(self.feature.read, device=acts.device)
         write = torch.as_tensor(self.feature.write, device=acts.device)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,15 +79,16 @@ def assert_same(out: Path, whole: Path) -> None:
 
 
 def test_the_loss_goes_down_and_the_network_that_is_left_has_learned(tmp_path: Path) -> None:
-    config = replace(CONFIG, total_bytes=250 * 4 * 8)
+    config = replace(CONFIG, total_bytes=200 * 4 * 8)
     seen = run(tmp_path, config)
-    assert [progress.step for progress in seen] == list(range(1, 251))
+    assert [progress.step for progress in seen] == list(range(1, 201))
     assert seen[0].bits_per_byte == pytest.approx(8, abs=0.7)
     assert seen[-1].bits_per_byte < 2
-    assert seen[-1].bytes_seen == 250 * 4 * 8
+    assert seen[-1].bytes_seen == 200 * 4 * 8
     held = pack(TEXTS[:1], BytesCodec())
     final = load_network(tmp_path)
     assert bits_per_byte(final, held) < 0.4 * bits_per_byte(new_mlstm(d_hidden=10), held)
+    assert bits_per_byte(final, held) == pytest.approx(seen[-1].validation_bits_per_byte, rel=0.02)
 
 
 def test_the_same_seed_gives_the_same_training(tmp_path: Path, whole: Path) -> None:
@@ -150,7 +152,7 @@ def test_a_killed_training_goes_on_with_the_same_losses_to_the_bit(
     tmp_path: Path, repository: Path
 ) -> None:
     """A process that saves at every step is killed with SIGKILL, most likely while it saves."""
-    config = replace(CONFIG, total_bytes=400 * 4 * 8, save_seconds=0.0)
+    config = replace(CONFIG, total_bytes=120 * 4 * 8, save_seconds=0.0)
     out, log = tmp_path / "killed", tmp_path / "killed" / "log.jsonl"
     program = PROGRAM.format(texts=TEXTS, config=config)
     process = subprocess.Popen(
@@ -162,7 +164,7 @@ def test_a_killed_training_goes_on_with_the_same_losses_to_the_bit(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert 0 < trainer(out, config).step < 400
+    assert 0 < trainer(out, config).step < 120
     run(out, replace(config, save_seconds=1e9))
     run(tmp_path / "whole", replace(config, save_seconds=1e9))
     assert losses(out) == losses(tmp_path / "whole")
@@ -189,7 +191,9 @@ def test_a_save_that_is_cut_anywhere_leaves_a_checkpoint(
 ) -> None:
     """Stops before each thing that a save does to the disk, in turn, until it is through."""
     run(tmp_path / "start", until=3)
-    for after in range(100):
+    after, through = -1, False
+    while not through:
+        after += 1
         out = shutil.copytree(tmp_path / "start", tmp_path / f"cut-{after}")
         at_work = trainer(out)
         at_work.run(lambda _: None, until=0)
@@ -202,18 +206,14 @@ def test_a_save_that_is_cut_anywhere_leaves_a_checkpoint(
             patch.setattr(training.shutil, "rmtree", wrap(shutil.rmtree))
             for name in ("rename", "replace"):
                 patch.setattr(Path, name, wrap(getattr(Path, name)))
-            try:
+            with suppress(KeyboardInterrupt):
                 at_work.save()
                 through = True
-            except KeyboardInterrupt:
-                through = False
         assert trainer(out).step in ((5,) if through else (3, 5))
         if after % 3 == 0:
             run(out)
             assert losses(out)[-1] == losses(whole)[-1]
-        if through:
-            break
-    assert 8 < after < 99
+    assert after > 8
 
 
 def test_the_rate_rises_stays_and_falls_to_zero() -> None:
@@ -257,16 +257,15 @@ def by_hand(network: MLSTM, corpus: Corpus, batch: int) -> float:
     length = len(corpus.symbols) // batch
     bits = count = 0
     for row in range(batch):
-        stream = torch.from_numpy(
-            corpus.symbols[row * length : (row + 1) * length].astype(np.int64)
-        )
-        scores = network(stream[None]).logits[0].double().log_softmax(1)
-        bits -= sum(scores[t, stream[t + 1]].item() for t in range(length - 1)) / np.log(2)
-        count += length - 1
+        symbols = corpus.symbols[row * length : (row + 1) * length].astype(np.int64)
+        logits = network(torch.from_numpy(symbols)[None]).logits[0].double().numpy()
+        for before, after in enumerate(symbols[1:]):
+            bits += np.log2(np.exp(logits[before] - logits[before][after]).sum())
+            count += 1
     return bits / (count * corpus.bytes_per_symbol)
 
 
-@pytest.mark.parametrize(("repeats", "batch"), [(1, 1), (5, 3)])
+@pytest.mark.parametrize(("repeats", "batch"), [(1, 1), (4, 3)])
 def test_bits_per_byte_counts_every_symbol_of_every_stream(
     network: MLSTM, bpe: BPECodec, repeats: int, batch: int
 ) -> None:
@@ -274,9 +273,8 @@ def test_bits_per_byte_counts_every_symbol_of_every_stream(
         reader = network if codec.name == "bytes" else new_mlstm(bpe, d_hidden=6, d_embed=5)
         text = pack(TEXTS * repeats, codec)
         streams = min(batch, max(1, len(text.symbols) // 512))
-        for chunk in (7, 256, 100_000):
-            found = bits_per_byte(reader, text, batch=batch, chunk=chunk)
-            assert found == pytest.approx(by_hand(reader, text, streams), rel=1e-5)
+        found = bits_per_byte(reader, text, batch=batch, chunk=100)
+        assert found == pytest.approx(by_hand(reader, text, streams), rel=1e-5)
 
 
 def test_a_uniform_network_needs_eight_bits_for_a_byte(network: MLSTM) -> None:

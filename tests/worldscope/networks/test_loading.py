@@ -1,0 +1,268 @@
+"""Facts about networks on disk: what is saved comes back, and what is damaged is said to be."""
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from worldscope.networks import loading
+from worldscope.networks.codecs import BPECodec
+from worldscope.networks.loading import (
+    load_network,
+    new_mlstm,
+    save_network,
+    zoo_checkpoints,
+    zoo_names,
+)
+from worldscope.networks.mlstm import MLSTM
+
+SYMBOLS = torch.arange(12).reshape(2, 6)
+
+
+@pytest.fixture
+def folder(network: MLSTM, tmp_path: Path) -> Path:
+    save_network(network, tmp_path / "network")
+    return tmp_path / "network"
+
+
+@pytest.fixture
+def zoo(network: MLSTM, bpe: BPECodec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two networks; `pieces` has checkpoints that share its codec."""
+    zoo = tmp_path / "zoo"
+    monkeypatch.setattr(loading, "ZOO", zoo)
+    save_network(network, zoo / "bytes")
+    save_network(new_mlstm(bpe, d_hidden=4, seed=0), zoo / "pieces")
+    for seed, size in enumerate(("16MB", "2MB", "0.5MB"), start=1):
+        checkpoint = zoo / "pieces" / "checkpoints" / size
+        save_network(new_mlstm(bpe, d_hidden=4, seed=seed), checkpoint, eight_bit=True)
+        (checkpoint / "codec.json").unlink()
+    return zoo
+
+
+def test_a_saved_network_comes_back_to_the_bit(network: MLSTM, folder: Path) -> None:
+    again = load_network(folder)
+    assert again.config == network.config
+    assert again.digest == network.digest
+    assert torch.equal(again(SYMBOLS).logits, network(SYMBOLS).logits)
+    assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors"}
+
+
+def test_a_byte_pair_network_brings_its_codec(bpe: BPECodec, tmp_path: Path) -> None:
+    network = new_mlstm(bpe, d_hidden=4)
+    save_network(network, tmp_path)
+    assert load_network(tmp_path).encode("Dull film.") == network.encode("Dull film.")
+
+
+def test_a_loaded_network_is_frozen_and_draws_no_random_number(folder: Path) -> None:
+    before = torch.get_rng_state()
+    network = load_network(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+
+
+def test_the_arithmetic_is_chosen_at_loading_and_the_weights_stay(
+    network: MLSTM, folder: Path
+) -> None:
+    rough = load_network(folder, dtype=torch.bfloat16)
+    assert rough.dtype == torch.bfloat16
+    assert rough.digest == network.digest
+    assert not torch.equal(rough(SYMBOLS).logits, network(SYMBOLS).logits)
+    with pytest.raises(ValueError, match=r"dtype is torch\.float16; it must be torch\.float32 or"):
+        load_network(folder, dtype=torch.float16)
+
+
+def test_eight_bits_take_little_room_and_change_little(bpe: BPECodec, tmp_path: Path) -> None:
+    network = new_mlstm(bpe, d_hidden=64)
+    save_network(network, tmp_path / "full")
+    save_network(network, tmp_path / "small", eight_bit=True)
+    sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("small", "full")]
+    assert sizes[0] < 0.3 * sizes[1]
+    small = load_network(tmp_path / "small")
+    assert small.digest != network.digest
+    for name, tensor in small.state_dict().items():
+        whole = network.state_dict()[name]
+        assert tensor.dtype == torch.float32
+        if tensor.ndim == 1:
+            assert torch.equal(tensor, whole)
+        else:
+            scale = whole.abs().amax(dim=1, keepdim=True) / 127
+            assert ((tensor - whole).abs() <= 0.501 * scale).all()
+    torch.testing.assert_close(small(SYMBOLS).logits, network(SYMBOLS).logits, rtol=0, atol=0.2)
+
+
+def test_a_network_that_was_trained_on_is_saved_without_its_graph(tmp_path: Path) -> None:
+    network = new_mlstm(d_hidden=4)
+    network.training_loss(SYMBOLS, network.zero_state(2))[0].backward()
+    save_network(network, tmp_path)
+    assert load_network(tmp_path).digest == network.digest
+
+
+@pytest.mark.parametrize("at", ["save_file", "json", "codec"])
+def test_a_save_that_fails_leaves_the_old_network_whole(
+    bpe: BPECodec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    old, new = (new_mlstm(bpe, d_hidden=d) for d in (4, 5))
+    save_network(old, tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    match at:
+        case "save_file":
+            monkeypatch.setattr(loading, "save_file", full)
+        case "json":
+            monkeypatch.setattr(loading.json, "dumps", full)
+        case "codec":
+            monkeypatch.setattr(BPECodec, "save", full)
+    files = {file.name for file in tmp_path.iterdir()}
+    with pytest.raises(OSError, match="no space left"):
+        save_network(new, tmp_path)
+    monkeypatch.undo()
+    assert load_network(tmp_path).digest == old.digest
+    assert {file.name for file in tmp_path.iterdir()} == files
+    save_network(new, tmp_path)
+    assert load_network(tmp_path).digest == new.digest
+
+
+def test_a_save_that_was_killed_leaves_the_old_network_whole(network: MLSTM, folder: Path) -> None:
+    (folder / ".saving-abc").mkdir()
+    (folder / ".saving-abc" / "model.safetensors").write_bytes(b"half")
+    assert load_network(folder).digest == network.digest
+
+
+def truncate(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    os.truncate(file, file.stat().st_size - 100)
+
+
+def change_config(**changes: object) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        kept = {key: value for key, value in (config | changes).items() if value is not None}
+        (folder / "config.json").write_text(json.dumps(kept))
+
+    return change
+
+
+def change_weights(change: Callable[[dict], object]) -> Callable[[Path], object]:
+    def changed(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        change(tensors)
+        save_file(tensors, folder / "model.safetensors")
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (truncate, r"model\.safetensors is truncated or not safetensors \(.*\); copy it again"),
+        (lambda f: (f / "model.safetensors").write_bytes(b""), "is truncated or not safetensors"),
+        (lambda f: (f / "config.json").write_text('{"kind'), "does not describe a network known"),
+        (lambda f: (f / "config.json").write_text("[1]"), "does not describe a network known"),
+        (change_config(kind="gpt"), "does not describe a network known here: its kind is not mls"),
+        (change_config(d_hidden=0), "network known here: d_hidden is 0; it must be at least 1"),
+        (change_config(n_symbols=None), "network known here: .*n_symbols"),
+        (change_config(depth=2), "network known here: .*depth"),
+        (change_config(codec="words"), "no codec is called 'words'"),
+        (change_config(n_symbols=300), "asks for 300 symbols of bytes, but the codec has 256"),
+        (change_config(d_hidden=7), r"holds b.* of shape \(24,\), but config\.json asks for \(28,"),
+        (change_weights(lambda t: t.pop("bias")), "holds bias of shape None, but config"),
+        (change_weights(lambda t: t.update(x=torch.ones(1))), r"holds x of shape \(1,\), but conf"),
+        (
+            change_weights(lambda t: t.update(w_out=torch.ones(6, 256, dtype=torch.int8))),
+            "holds w_out of shape None",
+        ),
+    ],
+)
+def test_damage_is_told_in_one_sentence(
+    folder: Path, damage: Callable[[Path], object], sentence: str
+) -> None:
+    damage(folder)
+    with pytest.raises(ValueError, match=sentence) as caught:
+        load_network(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name} is missing"):
+        load_network(folder)
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (self.target,))
+
+
+@pytest.mark.parametrize("by", [pickle.dump, torch.save])
+def test_a_pickle_is_refused_without_being_run(folder: Path, tmp_path: Path, by: Callable) -> None:
+    for target in folder.iterdir():
+        with target.open("wb") as file:
+            by(Trap(tmp_path / "trapped"), file)
+        with pytest.raises(ValueError, match=target.name):
+            load_network(folder)
+        save_network(new_mlstm(d_hidden=4), folder)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_the_zoo_s_networks_are_loaded_by_name(zoo: Path, network: MLSTM) -> None:
+    assert zoo_names() == ["bytes", "pieces"]
+    assert load_network("zoo:bytes").digest == network.digest
+
+
+def test_a_checkpoint_of_the_zoo_reads_with_its_network_s_codec(zoo: Path) -> None:
+    assert zoo_checkpoints("zoo:pieces") == [
+        ("zoo:pieces/0.5MB", 0.5),
+        ("zoo:pieces/2MB", 2.0),
+        ("zoo:pieces/16MB", 16.0),
+    ]
+    assert zoo_checkpoints("zoo:bytes") == zoo_checkpoints("some/folder") == []
+    checkpoint, whole = load_network("zoo:pieces/2MB"), load_network("zoo:pieces")
+    assert checkpoint.encode("Dull film.") == whole.encode("Dull film.")
+    assert checkpoint.digest != whole.digest
+    by_path = load_network(zoo / "pieces" / "checkpoints" / "2MB")
+    assert by_path.digest == checkpoint.digest
+
+
+def test_a_folder_called_checkpoints_elsewhere_is_nothing_special(
+    bpe: BPECodec, tmp_path: Path
+) -> None:
+    network = new_mlstm(bpe, d_hidden=4)
+    save_network(network, tmp_path / "checkpoints" / "mine")
+    assert load_network(tmp_path / "checkpoints" / "mine").digest == network.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("zoo:pices", "the zoo has no 'pices'; it has bytes, pieces"),
+        ("zoo:", "the zoo has no ''; it has bytes, pieces"),
+        ("zoo:pieces/3MB", "pieces has no checkpoint '3MB'; it has 0.5MB, 16MB, 2MB"),
+        ("zoo:bytes/3MB", "bytes has no checkpoint '3MB'; it has none"),
+        ("zoo:pieces/..", "pieces has no checkpoint '..'"),
+    ],
+)
+def test_an_unknown_name_lists_what_the_zoo_has(zoo: Path, name: str, sentence: str) -> None:
+    with pytest.raises(LookupError, match=sentence):
+        load_network(name)
+
+
+def test_a_folder_without_a_network_tells_the_names_of_the_shipped_ones(zoo: Path) -> None:
+    with pytest.raises(
+        FileNotFoundError, match=r"pieces holds no network: .* called zoo:<name>: bytes, pieces\)"
+    ):
+        load_network("pieces")

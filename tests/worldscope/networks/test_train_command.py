@@ -1,0 +1,84 @@
+"""Facts about the training that the command line starts."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worldscope.networks.loading import load_network, save_network
+from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.train_command import train
+from worldscope.networks.train_config import TrainConfig
+from worldscope.runs.files import read_lines
+
+TEXTS = [f"A {word} film, and the end was {word} too." for word in ("good", "bad", "odd", "café")]
+CONFIG = TrainConfig(total_bytes=400, batch=2, chunk=8)
+
+
+def start(out: Path, texts: list[str] = TEXTS, **settings: Any) -> None:
+    chosen: dict[str, Any] = {
+        "codec": "bytes",
+        "hidden": 6,
+        "embed": 4,
+        "init": None,
+        "device": "cpu",
+        "config": CONFIG,
+    }
+    train(texts, [str(place) for place in range(len(texts))], out, **chosen | settings)
+
+
+@pytest.mark.parametrize("codec", ["bytes", "bpe"])
+def test_a_training_leaves_a_network_that_loads(tmp_path: Path, codec: str) -> None:
+    start(tmp_path / "new", codec=codec)
+    network = load_network(tmp_path / "new")
+    assert (network.config.d_hidden, network.config.d_embed) == (6, 4)
+    assert network.config.codec == codec
+    steps = [row["step"] for row in read_lines(tmp_path / "new" / "log.jsonl")]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) > 5
+
+
+def test_progress_is_shown_in_bytes_with_the_validation_loss(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(tmp_path)
+    shown = "".join(capsys.readouterr())
+    assert "400/400" in shown
+    assert "0.0 MB: validation " in shown
+    assert " bits/byte" in shown
+
+
+@pytest.mark.parametrize("codec", ["bytes", "bpe"])
+def test_a_second_start_finds_it_done_and_changes_nothing(tmp_path: Path, codec: str) -> None:
+    start(tmp_path, codec=codec)
+    before = load_network(tmp_path).digest
+    start(tmp_path, codec=codec)
+    assert load_network(tmp_path).digest == before
+
+
+def test_the_seed_of_the_configuration_is_that_of_the_weights(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        start(tmp_path / str(seed), config=replace(CONFIG, seed=seed))
+    assert load_network(tmp_path / "0").digest != load_network(tmp_path / "1").digest
+
+
+def test_a_training_can_start_from_a_network(network: MLSTM, tmp_path: Path) -> None:
+    save_network(network, tmp_path / "old")
+    start(tmp_path / "new", init=str(tmp_path / "old"), config=replace(CONFIG, lr=1e-6))
+    tuned = load_network(tmp_path / "new")
+    assert tuned.config == network.config
+    assert tuned.digest != network.digest
+    for name, tensor in tuned.state_dict().items():
+        assert (tensor - network.state_dict()[name]).abs().max() < 1e-4
+
+
+def test_another_text_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    start(tmp_path)
+    with pytest.raises(ValueError, match="was trained on another text"):
+        start(tmp_path, [*TEXTS, "One more."])
+
+
+def test_a_single_group_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least two groups"):
+        start(tmp_path, TEXTS[:1])
