@@ -84,7 +84,7 @@ def _shared_network(name: str, revision: int) -> "SharedNetwork":
     return SharedNetwork(load_network(name))
 
 
-@st.cache_data(max_entries=64, show_spinner="Reading the text …")
+@st.cache_data(max_entries=16, show_spinner="Reading the text …")
 def _reading(name: str, revision: int, text: str, hook: str) -> "Reading":
     return shared_network(name).read(text, hook)
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOMS = ["worldscope", "probes", "evidence", "dashboards", "experiments"]
-BEHIND_THE_FRONT_DOOR = {"probes": "rank_units"}
+BEHIND_THE_FRONT_DOOR = {"probes": "rank_units", "evidence": "measure_steering"}
 DECOYS = {
     "a module in the working folder": ("{room}.py", ""),
     "another library of that name": ("{room}/__init__.py", "raise RuntimeError('was run')"),

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
+    from evidence.steering_effect import measure_steering as measure_steering
     from probes.best_of_many import max_null as max_null
+    from probes.ksparse import ksparse_curve as ksparse_curve
+    from probes.labels import label_curve as label_curve
     from probes.logistic import fit_l1_path as fit_l1_path
     from probes.ranking import rank_units as rank_units
     from worldscope.activations.capture import capture as capture
@@ -27,6 +30,8 @@ if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
     from worldscope.measures import split_groups as split_groups
     from worldscope.networks.loading import load_network as load_network
     from worldscope.networks.loading import save_network as save_network
+    from worldscope.runs import list_runs as list_runs
+    from worldscope.runs import load_run as load_run
     from worldscope.steering.edits import Ablate as Ablate
     from worldscope.steering.edits import Add as Add
     from worldscope.steering.edits import Clamp as Clamp
@@ -61,6 +66,11 @@ _HOME_OF = {
     "max_null": "probes.best_of_many",
     "stream_states": "worldscope.activations.reading",
     "rank_units": "probes.ranking",
+    "measure_steering": "evidence.steering_effect",
+    "ksparse_curve": "probes.ksparse",
+    "label_curve": "probes.labels",
+    "load_run": "worldscope.runs",
+    "list_runs": "worldscope.runs",
     "fit_l1_path": "probes.logistic",
 }
 

@@ -46,6 +46,11 @@ class UnitTarget:
         """The raw activation of the unit."""
         return acts[:, self.unit]
 
+    @property
+    def sd_from(self) -> str:
+        """Over which text its sd is measured."""
+        return "sd over the short reviews"
+
     def as_feature(self, network: str) -> "Feature":
         """The unit with its mean and sd over the short reviews that are shipped."""
         from worldscope.features.feature import unit_feature
@@ -61,7 +66,7 @@ class FeatureTarget:
 
     feature: "Feature"
     source: str
-    """Which run saved it, and how it was found."""
+    """Which run saved it."""
 
     @property
     def hook(self) -> str:
@@ -81,6 +86,11 @@ class FeatureTarget:
     def values(self, acts: Float[np.ndarray, "time d"]) -> Float[np.ndarray, " time"]:
         """Standard deviations from the mean over training text, positive towards the label."""
         return self.feature.sign * (self.feature.values(acts) - self.feature.mean) / self.feature.sd
+
+    @property
+    def sd_from(self) -> str:
+        """Over which text its sd is measured."""
+        return f"sd {self.source}"
 
     def as_feature(self, network: str) -> "Feature":
         """The feature, which belongs to the network `network`."""

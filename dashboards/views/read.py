@@ -47,10 +47,8 @@ def draw(network: str, target: Target, reading: "Reading") -> None:
     bits.metric("Bits per byte", f"{reading.bits_per_byte:.3f}")
     mean.metric("Mean value", f"{values.mean():+.3f}")
     last.metric(f"Value after the last {piece}", f"{values[-1]:+.3f}")
-    st.caption(
-        f"This text as {verbatim(short_name(network))} reads it, {reading.n_bytes} bytes"
-        + (f" in n = {len(values)} {piece}s." if piece != "byte" else ".")
-    )
+    size = f"n = {len(values)} {piece}s" + ("" if piece == "byte" else f", {reading.n_bytes} bytes")
+    st.caption(f"This text as {verbatim(short_name(network))} reads it, {size}.")
     show(value_over_text(reading.pieces, values, value_title=target.scale, piece=piece))
 
 

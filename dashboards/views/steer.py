@@ -51,8 +51,9 @@ def generate(
     draft = Draft(
         prompt,
         edit=f"{edit} {strength:+.1f} sd",
-        made_with=" · ".join(
-            map(verbatim, (target.name, target.hook, short_name(network), drawing.described()))
+        made_with=verbatim(
+            f"{target.name} of {target.hook}, {target.sd_from} · {short_name(network)} · "
+            f"{drawing.described()}"
         ),
     )
     st.session_state["draft"] = draft

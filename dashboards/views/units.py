@@ -49,11 +49,15 @@ def draw_unit(values: pd.DataFrame, unit: RankedUnit, hook: str, part: str) -> N
     numbers, labels = values["value"].to_numpy(), values["label"].to_numpy()
     right = (numbers > unit.threshold) == (labels == (unit.sign > 0))
     st.subheader(f"Unit {unit.unit}")
-    columns = st.columns(4)
-    columns[0].metric("AUROC, train", f"{unit.auroc:.3f}")
-    columns[1].metric("Accuracy, train", f"{unit.accuracy:.3f}")
-    columns[2].metric(f"AUROC, {part}", f"{auroc(numbers, labels):.3f}")
-    columns[3].metric(f"Accuracy, {part}", f"{right.mean():.3f}")
+    scores = {
+        "AUROC, train": unit.auroc,
+        "Accuracy, train": unit.accuracy,
+        f"AUROC, {part}": auroc(numbers, labels),
+        f"Accuracy, {part}": right.mean(),
+    }
+    with st.container(horizontal=True):
+        for label, score in scores.items():
+            st.metric(label, f"{score:.3f}", width="content")
     title = f"unit {unit.unit} of {hook} (activation)"
     threshold = unit.threshold if math.isfinite(unit.threshold) else None
     show(unit_histograms(numbers, labels, unit_name=title, threshold=threshold))

@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from worldscope.networks import training
 from worldscope.networks.codecs import BPECodec, BytesCodec
@@ -109,6 +110,32 @@ def test_a_stopped_training_goes_on_with_the_same_losses_to_the_bit(
     second = run(tmp_path / "parts", config)
     assert [progress.step for progress in second] == list(range(stop + 1, STEPS + 1))
     assert_same(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_the_state_is_carried_on_and_is_zero_where_a_pass_over_the_text_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work = trainer(tmp_path)
+    before, after = [], []
+    training_loss = at_work.network.training_loss
+
+    def spy(symbols: Tensor, state: tuple[Tensor, Tensor]) -> tuple:
+        loss, carried = training_loss(symbols, state)
+        before.append(state)
+        after.append(carried)
+        return loss, carried
+
+    monkeypatch.setattr(at_work.network, "training_loss", spy)
+    at_work.run(lambda _: None)
+    one_pass = at_work.streams.chunks_per_pass
+    assert 2 * one_pass < STEPS
+    for step in range(STEPS):
+        at_start = torch.stack(before[step])
+        if step % one_pass == 0:
+            assert (at_start == 0).all()
+        else:
+            assert torch.equal(at_start, torch.stack(after[step - 1]))
+            assert (at_start != 0).all()
 
 
 def test_a_training_that_has_ended_stays_as_it_is(tmp_path: Path, whole: Path) -> None:
