@@ -39,8 +39,8 @@ class UnitTarget:
 
     @property
     def scale(self) -> str:
-        """What its values are, and in which unit."""
-        return f"unit {self.unit} (activation)"
+        """In what its values are."""
+        return "activation"
 
     def values(self, acts: Float[np.ndarray, "time d"]) -> Float[np.ndarray, " time"]:
         """The raw activation of the unit."""
@@ -80,8 +80,8 @@ class FeatureTarget:
 
     @property
     def scale(self) -> str:
-        """What its values are, and in which unit."""
-        return f"{self.name} (sd from its mean, towards its label)"
+        """In what its values are."""
+        return "sd towards its label"
 
     def values(self, acts: Float[np.ndarray, "time d"]) -> Float[np.ndarray, " time"]:
         """Standard deviations from the mean over training text, positive towards the label."""

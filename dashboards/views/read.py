@@ -42,14 +42,16 @@ def draw(network: str, target: Target, reading: "Reading") -> None:
     """The coloured text, its numbers, and the value along it."""
     values = target.values(reading.acts)
     piece = resources.shared_network(network).piece_name()
-    st.html(text_heatmap(reading.pieces, values, unit=target.scale))
+    st.html(text_heatmap(reading.pieces, values, unit=f"{target.name}, {target.scale}"))
     bits, mean, last = st.columns(3)
     bits.metric("Bits per byte", f"{reading.bits_per_byte:.3f}")
     mean.metric("Mean value", f"{values.mean():+.3f}")
     last.metric(f"Value after the last {piece}", f"{values[-1]:+.3f}")
     size = f"n = {len(values)} {piece}s" + ("" if piece == "byte" else f", {reading.n_bytes} bytes")
     st.caption(f"This text as {verbatim(short_name(network))} reads it, {size}.")
-    show(value_over_text(reading.pieces, values, value_title=target.scale, piece=piece))
+    show(
+        value_over_text(reading.pieces, values, value_title=f"value ({target.scale})", piece=piece)
+    )
 
 
 with page("Read"):

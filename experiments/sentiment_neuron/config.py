@@ -48,6 +48,6 @@ class StudyConfig:
 
 
 PRESETS: dict[Preset, StudyConfig] = {
-    "demo": StudyConfig(worlds=("short",), generated_bytes=100, placebo_samples=2),
+    "demo": StudyConfig(worlds=("short",), label_seeds=2, placebo_samples=2, generated_bytes=160),
     "full": StudyConfig(worlds=("imdb", "sst", "short")),
 }

@@ -66,6 +66,7 @@ class Decoded:
     probe: LinearProbe
     ksparse: tuple[SparseProbe, ...]
     labels: tuple[LabelPoint, ...]
+    """Accuracy against the number of labels; only at the hook that decides."""
     null: Float[np.ndarray, " permutations"]
     """Train accuracy of the best of all units on shuffled labels."""
     unit_accuracy: Interval

@@ -162,8 +162,13 @@ def _heatmap(report: Report, run: Run, network: MLSTM, chosen: Decoded) -> None:
 
 
 def _steering(report: Report, run: Run) -> None:
-    table, means = run.load_table("steering"), run.load_table("steering_placebos")
     report.section("Steering")
+    for refused in run.load_examples("refused_judges"):
+        report.paragraph(f"A judge is left out: {refused['reason']}.")
+    if "steering" not in run.saved("tables"):
+        report.paragraph("No judge is left, so nothing was steered.")
+        return
+    table, means = run.load_table("steering"), run.load_table("steering_placebos")
     report.table(
         run.load_table("judges"), caption="The judges on real text of the generated length"
     )

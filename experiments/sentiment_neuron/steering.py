@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from evidence.ablation import measure_ablation
@@ -49,10 +50,16 @@ TEXTS_FOR_COST = 40
 def steer_both(
     run: Run, network: MLSTM, statistics: Statistics, chosen: Decoded, config: StudyConfig
 ) -> None:
-    """Steers the unit and the direction; writes the tables `steering*` and the generations."""
+    """Steers the unit and the direction; writes the tables `steering*` and the generations.
+
+    Nothing is steered if no judge is worth anything at the generated length.
+    """
     site = chosen.site
     length = config.generated_bytes
-    judges = make_judges(site, config.data, length=length, seed=config.seed)
+    judges, refused = make_judges(site, config.data, length=length, seed=config.seed)
+    run.examples("refused_judges", [{"reason": reason} for reason in refused])
+    if not judges:
+        return
     run.table("judges", _judges_table(judges))
     texts = _test_texts(site, length=4 * length)
     settings = _settings(network, texts, config)
@@ -100,24 +107,28 @@ def _ablate(
     )
 
 
-def make_judges(site: Site, data: str | None, *, length: int, seed: int) -> list[CalibratedJudge]:
-    """TF-IDF, fitted on train text, and the opinion lexicon; both calibrated on test text."""
-    train, test = site.parts["train"], site.parts["test"]
-    texts = site.texts
+def make_judges(
+    site: Site, data: str | None, *, length: int, seed: int
+) -> tuple[list[CalibratedJudge], list[str]]:
+    """TF-IDF, fitted on train text, and the opinion lexicon, calibrated on dev and test text.
+
+    Returns:
+        The judges that tell real praise from real blame at this length, and why others do not.
+    """
+    fit = site.texts.take(site.parts["train"])
+    real = site.texts.take(np.concatenate([site.parts["dev"], site.parts["test"]]))
     lexicon = load_opinion_lexicon(None if data is None else Path(data))
-    judges = (
-        TfidfJudge.fit([texts.texts[row] for row in train], texts.labels[train]),
-        LexiconJudge(lexicon),
-    )
-    real, labels, groups = (
-        [texts.texts[row] for row in test],
-        texts.labels[test],
-        texts.groups[test],
-    )
-    return [
-        calibrate(judge, real, labels, groups.tolist(), length=length, seed=seed)
-        for judge in judges
-    ]
+    usable, refused = [], []
+    for judge in (TfidfJudge.fit(fit.texts, fit.labels), LexiconJudge(lexicon)):
+        try:
+            usable.append(
+                calibrate(
+                    judge, real.texts, real.labels, real.groups.tolist(), length=length, seed=seed
+                )
+            )
+        except ValueError as error:
+            refused.append(str(error))
+    return usable, refused
 
 
 def _features(

@@ -55,8 +55,9 @@ def _decode_set(
     states = read_states(network, texts.texts, config.hooks, progress=True)
     sites = [Site(texts, parts, hook, position, acts) for (hook, position), acts in states.items()]
     for site in sites:
+        label_seeds = config.label_seeds if site.hook == config.hooks[0] else 0
         found = decode(
-            site, permutations=config.permutations, label_seeds=config.label_seeds, seed=config.seed
+            site, permutations=config.permutations, label_seeds=label_seeds, seed=config.seed
         )
         run.add(measurements(found, config.network, seed=config.seed))
         run.tried(_tried(found))

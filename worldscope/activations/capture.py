@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
 
 from worldscope.networks.mlstm import MLSTM
 
@@ -15,9 +16,9 @@ class Capture:
 
     pieces: list[bytes]
     """The bytes that each symbol stands for, the frame of the codec included."""
-    acts: dict[str, Float[torch.Tensor, "time d"]]
+    acts: dict[str, Float[Tensor, "time d"]]
     """Activations by canonical hook name."""
-    nats: Float[torch.Tensor, " time"]
+    nats: Float[Tensor, " time"]
     """Loss of each piece given those before it; the first has none and is 0."""
 
 
@@ -29,13 +30,10 @@ def capture(network: MLSTM, text: str, hooks: Sequence[str] = ("hook_c",)) -> Ca
         LookupError: If a hook is unknown.
     """
     symbols = network.to_symbols(text)
-    names = [network.hook_name(hook) for hook in hooks]
-    output = network(symbols, read=names)
-    losses = torch.nn.functional.cross_entropy(
-        output.logits[0, :-1], symbols[0, 1:], reduction="none"
-    )
+    output = network(symbols, read=[network.hook_name(hook) for hook in hooks])
+    losses = functional.cross_entropy(output.logits[0, :-1], symbols[0, 1:], reduction="none")
     return Capture(
         pieces=network.codec.pieces(symbols[0].tolist()),
         acts={name: acts[0] for name, acts in output.reads.items()},
-        nats=torch.cat([losses.new_zeros(1), losses]),
+        nats=functional.pad(losses, (1, 0)),
     )

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from worldscope.networks.mlstm import MLSTM
 
 POSITIONS = ("final", "mean")
-"""What a text's states are reduced to: those after the last symbol, or the mean over all symbols."""
+"""What the states of a text are reduced to: the last one, or the mean over all symbols."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def stream_states(
     texts: Sequence[str],
     hooks: Sequence[str],
     *,
-    batch: int = 128,
-    chunk: int = 16,
+    batch: int = 256,
+    chunk: int = 8,
     progress: bool = False,
 ) -> Iterator[StateChunk]:
     """Yields the states of texts chunk by chunk; every symbol of every text occurs exactly once.
@@ -78,10 +78,8 @@ def stream_states(
     encoded = encode_texts(network, texts)
     lengths = np.asarray([len(symbols) for symbols in encoded])
     order = np.argsort(-lengths, kind="stable")
-    total = int(lengths.sum())
-    with tqdm(
-        total=total, unit="symbol", unit_scale=True, desc="reading", disable=not progress
-    ) as bar:
+    bar = tqdm(total=lengths.sum(), unit="symbol", unit_scale=True, disable=not progress)
+    with bar:
         for first in range(0, len(order), batch):
             for part in _stream_batch(network, encoded, order[first : first + batch], names, chunk):
                 yield part
@@ -94,7 +92,7 @@ def read_states(
     hooks: Sequence[str] = ("hook_c",),
     positions: Sequence[str] = POSITIONS,
     *,
-    batch: int = 128,
+    batch: int = 256,
     progress: bool = False,
 ) -> dict[tuple[str, str], Float[np.ndarray, "n d"]]:
     """The states of each text, reduced to one row.

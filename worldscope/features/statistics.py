@@ -13,7 +13,7 @@ from worldscope.networks.mlstm import MLSTM
 
 @dataclass(frozen=True)
 class Statistics:
-    """First and second moments at one hook, accumulated in float64."""
+    """First and second moments at one hook."""
 
     hook: str
     """Canonical hook name."""
@@ -27,7 +27,7 @@ class Statistics:
     @property
     def sd(self) -> Float[np.ndarray, " d"]:
         """Standard deviation of every unit."""
-        return np.sqrt(np.diag(self.covariance))
+        return np.sqrt(np.diag(self.covariance).clip(min=0.0))
 
     def along(self, direction: Float[np.ndarray, " d"]) -> tuple[float, float]:
         """Mean and standard deviation of the projection on a direction."""
@@ -41,18 +41,25 @@ def measure_statistics(
 ) -> Statistics:
     """Reads texts once and accumulates the moments of one hook over all their symbols.
 
+    Sums are float64. Activations are counted from those of the first symbol, so that the spread of
+    a unit far from zero is not lost in the rounding of its square.
+
     Raises:
         ValueError: If there is no text, or one is empty.
         LookupError: If the hook is unknown.
     """
     name = network.hook_name(hook)
     width = network.hook_dict[name].width
+    origin = None
     count, total, products = 0, torch.zeros(width).double(), torch.zeros(width, width).double()
     for part in stream_states(network, texts, [name], progress=progress):
         rows = part.acts[name][part.mask().to(network.device)].cpu()
+        origin = rows[0] if origin is None else origin
+        rows = rows - origin
         count += len(rows)
         total += rows.sum(dim=0, dtype=torch.float64)
-        products += (rows.T @ rows).double()
+        products += rows.T @ rows
+    assert origin is not None  # stream_states refuses to read nothing
     mean = total / count
     covariance = products / count - torch.outer(mean, mean)
-    return Statistics(name, count, mean.numpy(), covariance.numpy())
+    return Statistics(name, count, (mean + origin).numpy(), covariance.numpy())

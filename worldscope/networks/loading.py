@@ -52,11 +52,8 @@ def load_network(
         raise ValueError(f"dtype is {dtype}; it must be torch.float32 or torch.bfloat16")
     folder = _zoo_folder(str(name)[4:]) if str(name).startswith("zoo:") else Path(name)
     config = _read_config(folder)
-    codec = load_codec(config.codec, _codec_folder(folder))
-    with torch.device("meta"):  # no memory and no random numbers for weights that are replaced
-        network = MLSTM(config, codec)
-    weights = _read_weights(folder / "model.safetensors", network)
-    network.load_state_dict(weights, assign=True)
+    network = MLSTM(config, load_codec(config.codec, _codec_folder(folder)))
+    network.load_state_dict(_read_weights(folder / "model.safetensors", network))
     network.dtype = dtype
     return network.requires_grad_(False).eval().to(device)
 
@@ -101,9 +98,11 @@ def new_mlstm(
         seed: Of the weights; torch's global generator is left as it was.
     """
     codec = codec or BytesCodec()
+    network = MLSTM(MLSTMConfig(codec.n_symbols, d_hidden, d_embed, codec.name), codec)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return MLSTM(MLSTMConfig(codec.n_symbols, d_hidden, d_embed, codec.name), codec)
+        network.initialise()
+    return network
 
 
 def _zoo_folder(name: str) -> Path:

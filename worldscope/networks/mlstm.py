@@ -68,7 +68,7 @@ class MLSTM(HookedNetwork):
     """
 
     def __init__(self, config: MLSTMConfig, codec: Codec):
-        """Random initial weights.
+        """All weights are zero until `initialise` draws them or `load_state_dict` gives them.
 
         Raises:
             ValueError: If the codec is not the one that the configuration names.
@@ -81,21 +81,41 @@ class MLSTM(HookedNetwork):
             )
         self.config, self.codec = config, codec
         d, e = config.d_hidden, config.d_embed
-        self.embed = nn.Parameter(torch.randn(config.n_symbols, e))
-        self.v_x_m = nn.Parameter(torch.randn(e, d) / e**0.5)
-        self.v_x_g = nn.Parameter(torch.randn(e, 4 * d) / e**0.5)
-        self.v_h_m = nn.Parameter(_orthogonal_blocks(d, 1))
-        self.v_h_g = nn.Parameter(_orthogonal_blocks(d, 4))
-        self.gain_x_m = nn.Parameter(self.v_x_m.detach().norm(dim=0))
-        self.gain_x_g = nn.Parameter(self.v_x_g.detach().norm(dim=0))
-        self.gain_h_m = nn.Parameter(self.v_h_m.detach().norm(dim=0))
-        self.gain_h_g = nn.Parameter(self.v_h_g.detach().norm(dim=0))
-        self.bias = nn.Parameter(_gate_bias(d))
-        self.w_out = nn.Parameter(torch.randn(d, config.n_symbols) / d**0.5)
+        self.embed = nn.Parameter(torch.zeros(config.n_symbols, e))
+        self.v_x_m = nn.Parameter(torch.zeros(e, d))
+        self.v_x_g = nn.Parameter(torch.zeros(e, 4 * d))
+        self.v_h_m = nn.Parameter(torch.zeros(d, d))
+        self.v_h_g = nn.Parameter(torch.zeros(d, 4 * d))
+        self.gain_x_m = nn.Parameter(torch.zeros(d))
+        self.gain_x_g = nn.Parameter(torch.zeros(4 * d))
+        self.gain_h_m = nn.Parameter(torch.zeros(d))
+        self.gain_h_g = nn.Parameter(torch.zeros(4 * d))
+        self.bias = nn.Parameter(torch.zeros(4 * d))
+        self.w_out = nn.Parameter(torch.zeros(d, config.n_symbols))
         self.b_out = nn.Parameter(torch.zeros(config.n_symbols))
         self.hook_dict = {_PREFIX + read: HookPoint(_PREFIX + read, d) for read in READS}
         self.dtype = torch.float32
         self._ready: tuple[tuple, Weights] | None = None
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Draws initial weights from torch's global generator.
+
+        Recurrent blocks are orthogonal, the others normal with variance one over their inputs.
+        Gains are the lengths of the columns, so that weight norm changes nothing yet. Biases are
+        zero, but 1 for the forget gate, so that the cell remembers from the start.
+        """
+        d, e = self.config.d_hidden, self.config.d_embed
+        self.embed.normal_()
+        self.v_x_m.normal_().div_(e**0.5)
+        self.v_x_g.normal_().div_(e**0.5)
+        for block in (self.v_h_m, *self.v_h_g.split(d, dim=1)):
+            block.copy_(nn.init.orthogonal_(torch.empty(d, d)))
+        for name in ("x_m", "x_g", "h_m", "h_g"):
+            getattr(self, f"gain_{name}").copy_(getattr(self, f"v_{name}").norm(dim=0))
+        self.bias.zero_()[d : 2 * d] = 1.0
+        self.w_out.normal_().div_(d**0.5)
+        self.b_out.zero_()
 
     @property
     def device(self) -> torch.device:
@@ -248,14 +268,3 @@ class MLSTM(HookedNetwork):
 def _normed(v: Float[Tensor, "rows d"], gain: Float[Tensor, " d"]) -> Float[Tensor, "rows d"]:
     """Columns of v, each scaled to the length of its gain."""
     return v * (gain / v.norm(dim=0))
-
-
-def _orthogonal_blocks(d: int, blocks: int) -> Tensor:
-    return torch.cat([nn.init.orthogonal_(torch.empty(d, d)) for _ in range(blocks)], dim=1)
-
-
-def _gate_bias(d: int) -> Tensor:
-    """Zero, but 1 for the forget gate, so that the cell remembers from the start."""
-    bias = torch.zeros(4 * d)
-    bias[d : 2 * d] = 1.0
-    return bias

@@ -12,6 +12,8 @@ from worldscope.networks.training import Progress, Trainer, split_texts
 
 VALIDATION_FRACTION = 0.01
 """Share of the groups that is held out."""
+PIECES_FROM = 40_000
+"""Byte-pair pieces are learned from at most so many texts."""
 VALIDATION_TEXTS = 200
 """At most so many held-out texts are read at every checkpoint."""
 
@@ -77,7 +79,7 @@ def _codec(texts: Sequence[str], out: Path, name: str) -> Codec:
     if name == BytesCodec.name:
         return BytesCodec()
     if not (out / "codec.json").exists():
-        BPECodec.train(texts).save(out)
+        BPECodec.train(texts[:PIECES_FROM]).save(out)
     return load_codec(name, out)
 
 

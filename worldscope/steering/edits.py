@@ -8,6 +8,7 @@ so that a positive strength always pushes towards the feature's label, and stren
 features are in the same unit: standard deviations over the symbols of training text.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from worldscope.networks.hooked import HookedNetwork, HookPoint
 Network = TypeVar("Network", bound=HookedNetwork)
 
 
+@dataclass(frozen=True)
 class Edit(ABC):
     """Something done to a feature at every step."""
 
@@ -43,37 +45,35 @@ class Edit(ABC):
 
 
 @dataclass(frozen=True)
-class Clamp(Edit):
+class _Strong(Edit):
+    """An edit that has a strength."""
+
+    strength: float
+    """In standard deviations; negative is away from the label."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.strength):
+            raise ValueError(f"strength is {self.strength}; it must be a finite number")
+
+
+class Clamp(_Strong):
     """Holds a feature at its mean plus `strength` standard deviations towards its label."""
 
-    feature: Feature
-    strength: float
-    """In standard deviations; negative is away from the label."""
-
     def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
         """See `Edit.change`."""
-        target = self.feature.mean + self.feature.sign * self.strength * self.feature.sd
-        return target - values
+        return self.feature.mean + self.feature.push(self.strength) - values
 
 
-@dataclass(frozen=True)
-class Add(Edit):
+class Add(_Strong):
     """Adds `strength` standard deviations to a feature, towards its label, at every step."""
 
-    feature: Feature
-    strength: float
-    """In standard deviations; negative is away from the label."""
-
     def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
         """See `Edit.change`."""
-        return torch.full_like(values, self.feature.sign * self.strength * self.feature.sd)
+        return torch.full_like(values, self.feature.push(self.strength))
 
 
-@dataclass(frozen=True)
 class Ablate(Edit):
     """Holds a feature at its mean, so that it says nothing about the text."""
-
-    feature: Feature
 
     def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
         """See `Edit.change`."""
@@ -83,6 +83,8 @@ class Ablate(Edit):
 @contextmanager
 def steer(network: Network, *edits: Edit) -> Iterator[Network]:
     """Edits a network inside a `with` block, at every step of whatever it reads or writes.
+
+    Edits of one hook are applied in the order given.
 
     Raises:
         ValueError: If a feature belongs to another network, or no edit is given.

@@ -83,13 +83,43 @@ def test_ablating_is_clamping_at_the_mean(network, feature) -> None:
         assert torch.equal(states(network), ablated)
 
 
-def test_a_flipped_feature_pushes_the_other_way(network, feature) -> None:
+@pytest.mark.parametrize("kind", ["Clamp", "Add"])
+def test_a_flipped_feature_pushes_the_other_way(network, feature, kind: str) -> None:
+    from worldscope.steering import edits
+
+    edit, plain = getattr(edits, kind), states(network)
+    with edits.steer(network, edit(feature, 2.0)):
+        one = states(network)
+    with edits.steer(network, edit(feature.flipped("not x"), -2.0)):
+        assert torch.equal(states(network), one)
+    assert not torch.equal(one, plain)
+
+
+def test_clamping_a_unit_leaves_the_others_as_they_come_out_of_that_step(
+    network, statistics
+) -> None:
+    """Seen by an edit that comes after the clamp, at the step itself."""
+    from worldscope.features.feature import unit_feature
     from worldscope.steering.edits import Clamp, steer
 
-    with steer(network, Clamp(feature, 2.0)):
-        one = states(network)
-    with steer(network, Clamp(feature.flipped("not x"), -2.0)):
-        assert torch.equal(states(network), one)
+    before, after = [], []
+    record = (HOOK, lambda value, hook: before.append(value.clone()))
+    again = (HOOK, lambda value, hook: after.append(value.clone()))
+    clamp = Clamp(unit_feature(network, statistics, 3), 2.0)
+    with network.hooks([record]), steer(network, clamp), network.hooks([again]):
+        states(network)
+    others = [0, 1, 2, 4, 5]
+    assert torch.equal(torch.cat(before)[..., others], torch.cat(after)[..., others])
+    assert not torch.equal(torch.cat(before)[..., 3], torch.cat(after)[..., 3])
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf")])
+def test_a_strength_that_is_not_finite_is_refused(feature, strength: float) -> None:
+    from worldscope.steering.edits import Add, Clamp
+
+    for edit in (Add, Clamp):
+        with pytest.raises(ValueError, match=f"strength is {strength}; it must be a finite"):
+            edit(feature, strength)
 
 
 def test_steering_changes_what_is_written_and_ends_with_the_block(network, feature) -> None:
