@@ -1,9 +1,8 @@
 """Choices that outlive their page and stand in its address, so that a finding is a link.
 
 Streamlit forgets a widget that is not drawn. So what was chosen is kept apart from the widgets, by
-name, for every page that asks for it, and written to the address. An address that differs from
-what was written there is a link that somebody followed. Widgets have keys of their own page,
-`Read.unit`: a key that two pages shared would still hold the widget of the page that was left.
+name, for every page that asks for it. Widgets have keys of their own page, `Read.unit`: a key that
+two pages shared would still hold the widget of the page that was left.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from dashboards.components.page import page_title
+from dashboards.components.page import address, followed_link, page_title
 from dashboards.components.words import verbatim
 
 T = TypeVar("T")
@@ -47,8 +46,8 @@ def remember(
     """
     key = widget_key(widget or name)
     kept = st.session_state.setdefault(_KEPT, {})
-    linked = st.query_params.get(name)
-    if linked is not None and linked != str(kept.get(name)):
+    linked = followed_link().pop(name, None)
+    if linked is not None:
         value = _from_link(name, linked, default, parse, allowed)
     else:
         value = st.session_state.get(key, kept.get(name, default))
@@ -56,8 +55,7 @@ def remember(
     kept[name] = value
     if key not in st.session_state or st.session_state[key] != value:
         st.session_state[key] = value
-    if linked != str(value):
-        st.query_params[name] = str(value)
+    address()[name] = str(value)
     return key
 
 

@@ -48,6 +48,13 @@ class StudyConfig:
 
 
 PRESETS: dict[Preset, StudyConfig] = {
-    "demo": StudyConfig(worlds=("short",), label_seeds=2, placebo_samples=2, generated_bytes=160),
+    "demo": StudyConfig(
+        worlds=("short",),
+        label_seeds=2,
+        placebo_samples=2,
+        generated_bytes=120,
+        ablation_texts=100,
+        ablation_placebos=3,
+    ),
     "full": StudyConfig(worlds=("imdb", "sst", "short")),
 }

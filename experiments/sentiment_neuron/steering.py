@@ -43,7 +43,7 @@ PROMPTS = (
     "After two hours in the theater, I",
 )
 """Openings of reviews that do not say yet what the writer thinks."""
-TEXTS_FOR_COST = 40
+TEXTS_FOR_COST = 20
 """Real held-out texts that are read while the network is steered."""
 
 

@@ -26,6 +26,7 @@ READS = ("h", "c", "i", "f", "o", "u", "m")
 """What can be read and edited at every step."""
 
 EditStep = Callable[[Tensor, int], Tensor]
+_LARGE = 2**14
 _sigmoid_backward = torch.ops.aten.sigmoid_backward
 _tanh_backward = torch.ops.aten.tanh_backward
 
@@ -63,27 +64,24 @@ def scan(
         edits: For some of `READS`, a function `(value (batch, d), step) -> value` that is called
             at every step; what it returns is what the network goes on with.
     """
-    edits = edits or {}
+    by_name = edits or {}
+
+    def edited(name: str, value: Tensor, t: int) -> Tensor:
+        return by_name[name](value, t) if name in by_name else value
+
     steps, batch, d = x_m.shape
     reads = {name: torch.empty(steps, batch, d, device=x_m.device) for name in keep}
     outputs = torch.empty_like(x_m)
     h, c = state[0].float(), state[1].float()
     h_in = h.to(x_m.dtype)
-    for t in range(steps):
-        m = (h_in @ w_m).mul_(x_m[t])
-        if "m" in edits:
-            m = edits["m"](m.float(), t).to(m.dtype)
-        i, f, o, u = (
-            edits[name](gate, t) if name in edits else gate
-            for name, gate in zip("ifou", _gates(torch.addmm(x_g[t], m, w_h).float()), strict=True)
-        )
-        c = torch.mul(i, u).addcmul_(f, c)
-        if "c" in edits:
-            c = edits["c"](c, t)
-        h = _tanh_(c.clone()).mul_(o)
-        if "h" in edits:
-            h = edits["h"](h, t)
-        h_in = outputs[t].copy_(h)
+    inputs = zip(x_m.unbind(), x_g.unbind(), outputs.unbind(), strict=True)
+    for t, (x_m_t, x_g_t, output) in enumerate(inputs):
+        m = edited("m", (h_in @ w_m).mul_(x_m_t).float(), t)
+        gates = _gates(torch.addmm(x_g_t, m.to(x_m.dtype), w_h).float())
+        i, f, o, u = (edited(name, gate, t) for name, gate in zip("ifou", gates, strict=True))
+        c = edited("c", torch.mul(i, u).addcmul_(f, c), t)
+        h = edited("h", _tanh_(c.clone()).mul_(o), t)
+        h_in = output.copy_(h)
         for name, stack in reads.items():
             stack[t] = {"h": h, "c": c, "i": i, "f": f, "o": o, "u": u, "m": m}[name]
     return Scan(outputs, reads, (h, c))
@@ -157,7 +155,9 @@ def _gates(before: Float[Tensor, "batch gates"]) -> tuple[Tensor, Tensor, Tensor
 
 
 def _tanh_(x: Tensor) -> Tensor:
-    """tanh in place, as 2σ(2x) − 1: within 1e-7 of `tanh_`, in half of its time on a CPU."""
+    """tanh in place; a large one on a CPU as 2σ(2x) − 1, within 1e-7 of it in half of the time."""
+    if x.is_cuda or x.numel() < _LARGE:
+        return x.tanh_()
     return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 

@@ -1,0 +1,1 @@
+"""How fast, beside the peers, in one run."""
