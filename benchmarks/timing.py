@@ -6,7 +6,8 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -49,14 +50,14 @@ def compare(row: Row, amount: float, ours: Side, peer: Side, *, repeats: int) ->
     """The row with its speeds: each side does `amount` units of work, in turn, `repeats` times."""
     times = [_timed_pair(ours, peer, swap=bool(repeat % 2)) for repeat in range(repeats)]
     ratios = [of_peer / of_ours for of_ours, of_peer in times]
-    measured = {
-        "ours": amount / median(of_ours for of_ours, _ in times),
-        "peer": amount / median(of_peer for _, of_peer in times),
-        "ratio": median(ratios),
-        "repeats": repeats,
-        "spread": (min(ratios), max(ratios)),
-    }
-    return Row(**{**asdict(row), **measured})
+    return replace(
+        row,
+        ours=amount / median(of_ours for of_ours, _ in times),
+        peer=amount / median(of_peer for _, of_peer in times),
+        ratio=median(ratios),
+        repeats=repeats,
+        spread=(min(ratios), max(ratios)),
+    )
 
 
 def check_within(difference: float, limit: float, what: str) -> str:
@@ -77,7 +78,7 @@ def fastest(candidates: Sequence[int], work: Callable[[int], object]) -> int:
 
 
 def clock() -> float:
-    """Seconds: processor time with one thread, which other programs disturb less; else the wall's."""
+    """Seconds: of the processor with one thread, which others disturb less, else of the wall."""
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
@@ -149,7 +150,7 @@ def _timed(side: Side) -> float:
 def _processor() -> str:
     """The processor's name where Linux tells it."""
     if sys.platform == "linux":
-        with open("/proc/cpuinfo") as lines:
-            names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
-        return f"{len(names)} × {names[0]}"
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
+        return f"{len(names)} × {names[0]}" if names else platform.machine()
     return platform.processor()

@@ -64,10 +64,9 @@ def _beside_plain(
     network.dtype = torch.bfloat16 if has_bf16(network.device) else torch.float32
     ours = Training(network, corpus, config, autocast=False)
     peer = Training(plain, corpus, config, autocast=autocast)
-    for _ in range(5):
-        losses = ours.advance(), peer.advance()
-    what = f"losses after {ours.step} steps"
-    equal = check_within(abs(losses[0] / losses[1] - 1), 0.02, what)
+    losses = [(ours.advance(), peer.advance()) for _ in range(5)]
+    of_ours, of_peer = losses[-1]
+    equal = check_within(abs(of_ours / of_peer - 1), 0.02, "losses of the fifth step, relatively,")
     amount = config.batch * config.chunk
     return compare(replace(row, equal=equal), amount, ours.advance, peer.advance, repeats=repeats)
 

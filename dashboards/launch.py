@@ -44,7 +44,7 @@ def launch(port: int = 8501, host: str = "localhost", runs: str | Path | None = 
     command += [f"--server.port={port}", f"--server.address={host}"]
     sys.stdout.write(f"Worldscope: http://{host}:{port} (Ctrl+C stops it)\n")
     sys.stdout.flush()
-    with subprocess.Popen(command, env=environment) as server, _interrupted_by_sigterm():
+    with _interrupted_by_sigterm(), subprocess.Popen(command, env=environment) as server:
         try:
             return server.wait()
         except KeyboardInterrupt:

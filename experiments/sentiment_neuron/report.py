@@ -76,17 +76,15 @@ def _scores(report: Report, run: Run, measured: pd.DataFrame) -> None:
         "thresholds and strengths of penalties are chosen on training and dev text; every score is "
         "on test text."
     )
-    for (hook, position), rows in measured.groupby(["hook", "position"], sort=False):
-        raw = measured[(measured["hook"] == "") & measured["data"].isin(rows["data"])]
-        figure = (
-            figures.accuracy_bars(pd.concat([rows, raw]), published=PUBLISHED) if hook else None
-        )
-        if figure is not None:
-            name = f"scores-{hook.rpartition('_')[2]}-{position}"
-            run.figure(name, figure)
-            report.figure(figure, caption=f"{hook}, {position} state")
+    sites = dict.fromkeys(zip(measured["hook"], measured["position"], strict=True))
+    of_text = measured.query("hook == ''")
+    for hook, position in filter(all, sites):
+        rows = measured.query("hook == @hook and position == @position")
+        figure = figures.accuracy_bars(pd.concat([rows, of_text]), published=PUBLISHED)
+        run.figure(f"scores-{hook.rpartition('_')[2]}-{position}", figure)
+        report.figure(figure, caption=f"{hook}, {position} state")
     shown = ["data", "hook", "position", "method", "value", "low", "high", "n", "groups", "note"]
-    report.table(measured[shown], caption="Every score: accuracy on test text")
+    report.table(measured.filter(shown), caption="Every score: accuracy on test text")
 
 
 def _site(report: Report, run: Run, found: Decoded) -> None:
@@ -176,17 +174,19 @@ def _steering(report: Report, run: Run) -> None:
         run.load_table("steering_verdict"),
         caption="Strengths fixed by cost on half of the prompts, reported on the other half",
     )
-    for name, rows in table[table["kind"] == "feature"].groupby("feature", sort=False):
-        placebos = means[means["feature"] == name]
+    steered = table.query("kind == 'feature'")
+    for name in dict.fromkeys(steered["feature"]):
+        rows, placebos = steered.query("feature == @name"), means.query("feature == @name")
         both = pd.concat([rows.assign(steered=name), placebos.assign(steered=placebos["kind"])])
-        curve = figures.steering_curve(both)
-        costs = rows.drop_duplicates("strength").assign(
-            steered=name, cost=rows["cost_bits_per_byte"]
-        )
-        cost = figures.cost_curve(costs.assign(low=costs["cost_low"], high=costs["cost_high"]))
-        slug = str(name).replace(" ", "-")
-        for kind, figure in (("steering", curve), ("cost", cost)):
-            run.figure(f"{kind}-{slug}", figure)
+        of_one_judge = rows.query("judge == @rows.judge.iloc[0]")
+        renamed = {"cost_bits_per_byte": "cost", "cost_low": "low", "cost_high": "high"}
+        costs = of_one_judge.drop(columns=["low", "high"]).rename(columns=renamed)
+        drawn = {
+            "steering": figures.steering_curve(both),
+            "cost": figures.cost_curve(costs.assign(steered=name)),
+        }
+        for kind, figure in drawn.items():
+            run.figure(f"{kind}-{str(name).replace(' ', '-')}", figure)
             report.figure(figure, caption=f"{name}: {kind}")
     shown = ["feature", "strength", "judge", "share", "low", "high", "shift", "moved_fraction", "n"]
     costs = [
@@ -196,7 +196,7 @@ def _steering(report: Report, run: Run) -> None:
         "distinct_2",
         "distinct_3",
     ]
-    report.table(table.loc[table["kind"] == "feature", shown + costs], caption="Every strength")
+    report.table(steered.filter(shown + costs), caption="Every strength")
     report.table(
         run.load_table("ablation"),
         caption="Held at its mean: bits per byte of test text, and what the L1 probe still reads",

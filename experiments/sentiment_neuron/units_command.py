@@ -76,7 +76,7 @@ def _ranked(
     )
     right = _held_out_right(ranking, acts[held], texts.labels[held])
     table["test_accuracy"] = right.mean(axis=0)[table["unit"]]
-    best = mean_interval(right[:, int(table["unit"][0])], texts.groups[held], seed=seed)
+    best = mean_interval(right[:, ranking.best("accuracy")], texts.groups[held], seed=seed)
     table["test_low"] = np.nan
     table["test_high"] = np.nan
     table.loc[0, ["test_low", "test_high"]] = (best.low, best.high)
@@ -91,9 +91,7 @@ def _held_out_right(ranking: UnitRanking, acts: np.ndarray, labels: np.ndarray) 
 
 def _shown(table: pd.DataFrame, top: int) -> str:
     columns = ["unit", "sign", "threshold", "train_auroc", "train_accuracy", "test_accuracy"]
-    return (
-        table[columns].head(top).to_string(index=False, float_format=lambda value: f"{value:.3f}")
-    )
+    return table[columns].head(top).round(3).to_string(index=False)
 
 
 def _chance(

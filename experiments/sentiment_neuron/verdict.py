@@ -31,12 +31,13 @@ def _dev_accuracy(found: Decoded) -> float:
 def verdict_on(found: Decoded, measured: pd.DataFrame) -> str:
     """Whether one unit carries the sentiment, or many do, or none; in words."""
     site = found.site
-    here = measured[
-        (measured["data"] == site.texts.name)
-        & (measured["hook"] == site.hook)
-        & (measured["position"] == site.position)
-    ]
-    untrained = here.loc[here["method"].str.startswith("best unit, random-init"), "value"].max()
+    here = measured.query("data == @site.texts.name and hook == @site.hook")
+    here = here.query("position == @site.position")
+    untrained = max(
+        row["value"]
+        for row in here.to_dict("records")
+        if row["method"].startswith("best unit, random-init")
+    )
     chance = max(np.mean(site.of("test")[1]), 1 - np.mean(site.of("test")[1]))
     unit, probe = found.unit_accuracy, found.probe_accuracy
     spread = "no unit" if found.participation is None else f"{found.participation:.1f} units"

@@ -149,11 +149,14 @@ def test_every_page_opens_from_the_menu(visit: Visit) -> None:
 def test_another_unit_colours_the_text_anew_and_is_a_link(visit: Visit, address: str) -> None:
     with visit("?what=unit&unit=3") as tab:
         before = metric(tab, "Mean value")
+        tab.wait_for_url(re.compile("text="))
+        steps = tab.evaluate("history.length")
         unit = tab.get_by_role("spinbutton", name="Unit")
         unit.fill("9")
         unit.press("Enter")
         after = wait_for_change(lambda: metric(tab, "Mean value"), before)
         tab.wait_for_url(re.compile("unit=9"))
+        assert tab.evaluate("history.length") == steps + 1
         link = tab.url.removeprefix(f"{address}/")
     with visit(link) as tab:
         assert metric(tab, "Mean value") == after

@@ -23,13 +23,19 @@ def zoo_names() -> list[str]:
 
 
 def zoo_checkpoints(name: str) -> list[tuple[str, float]]:
-    """Names for `load_network` of a zoo network's checkpoints, with the megabytes they had read."""
-    if not name.startswith("zoo:"):
+    """Names for `load_network` of a zoo network's checkpoints and of itself, in order of training.
+
+    Returns:
+        Each with the megabytes of text that it had read; nothing for a network outside the zoo.
+    """
+    if not name.startswith("zoo:") or "/" in name:
         return []
-    sizes = [path.name for path in (ZOO / name[4:] / "checkpoints").glob("*MB")]
-    return sorted(
-        ((f"{name}/{size}", float(size[:-2])) for size in sizes), key=lambda pair: pair[1]
-    )
+    folder = _zoo_folder(name[4:])
+    stages = [
+        (f"{name}/{path.name}", float(path.name[:-2])) for path in folder.glob("checkpoints/*MB")
+    ]
+    seen = json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]["bytes_seen"]
+    return sorted([*stages, (name, seen / 1e6)], key=lambda stage: stage[1])
 
 
 def load_network(

@@ -62,6 +62,17 @@ def test_strength_moves_the_steered_text_only(open_page: Callable[..., "AppTest"
     assert steered_again != steered
 
 
+def test_an_address_that_lags_behind_the_slider_is_not_a_link(
+    open_page: Callable[..., "AppTest"],
+) -> None:
+    app = open_page("steer", what="feature", strength=2.5)
+    app.slider(key="Steer.strength").set_value(-3.0)
+    app.query_params["strength"] = "3.0"
+    app.run()
+    assert app.slider(key="Steer.strength").value == -3.0
+    assert app.query_params["strength"] == ["-3.0"]
+
+
 def test_adding_nothing_changes_nothing(open_page: Callable[..., "AppTest"]) -> None:
     app = open_page("steer", what="feature", edit="add", strength=0.0, **FEW)
     plain, steered = generate(app)

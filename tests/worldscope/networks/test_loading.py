@@ -266,3 +266,15 @@ def test_a_folder_without_a_network_tells_the_names_of_the_shipped_ones(zoo: Pat
         FileNotFoundError, match=r"pieces holds no network: .* called zoo:<name>: bytes, pieces\)"
     ):
         load_network("pieces")
+
+
+def test_the_stages_of_a_shipped_network_load_and_are_in_order_of_training() -> None:
+    from worldscope.networks.loading import load_network, zoo_checkpoints, zoo_names
+
+    for name in zoo_names():
+        stages = zoo_checkpoints(f"zoo:{name}")
+        assert stages[-1][0] == f"zoo:{name}"
+        assert [megabytes for _, megabytes in stages] == sorted(mb for _, mb in stages)
+        shapes = {load_network(stage).config for stage, _ in stages}
+        assert len(shapes) == 1
+    assert zoo_checkpoints("a/folder") == []
