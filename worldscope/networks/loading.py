@@ -26,7 +26,8 @@ def zoo_checkpoints(name: str) -> list[tuple[str, float]]:
     """Names for `load_network` of a zoo network's checkpoints and of itself, in order of training.
 
     Returns:
-        Each with the megabytes of text that it had read; nothing for a network outside the zoo.
+        Each with the megabytes of text that it had read: the network itself if its card says so,
+        and nothing for one outside the zoo.
     """
     if not name.startswith("zoo:") or "/" in name:
         return []
@@ -34,8 +35,11 @@ def zoo_checkpoints(name: str) -> list[tuple[str, float]]:
     stages = [
         (f"{name}/{path.name}", float(path.name[:-2])) for path in folder.glob("checkpoints/*MB")
     ]
-    seen = json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]["bytes_seen"]
-    return sorted([*stages, (name, seen / 1e6)], key=lambda stage: stage[1])
+    card = folder / "card.json"
+    if card.is_file():
+        seen = json.loads(card.read_text(encoding="utf-8"))["training"]["bytes_seen"]
+        stages.append((name, seen / 1e6))
+    return sorted(stages, key=lambda stage: stage[1])
 
 
 def load_network(

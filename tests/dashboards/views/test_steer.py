@@ -70,7 +70,7 @@ def test_an_address_that_lags_behind_the_slider_is_not_a_link(
     app.query_params["strength"] = "3.0"
     app.run()
     assert app.slider(key="Steer.strength").value == -3.0
-    assert app.query_params["strength"] == ["-3.0"]
+    assert app.query_params["strength"] == "-3.0"
 
 
 def test_adding_nothing_changes_nothing(open_page: Callable[..., "AppTest"]) -> None:
