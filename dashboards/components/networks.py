@@ -1,4 +1,8 @@
-"""Choosing a network: shipped, named by a run, or in a folder of one's own."""
+"""Choosing a network: named by a run, shipped, or in a folder of one's own.
+
+Folders written by `worldscope train` or `save_network` are offered when the environment variable
+WORLDSCOPE_NETWORKS names them, joined as in PATH. An address can only choose what is offered.
+"""
 
 import os
 from collections.abc import Iterable
@@ -20,7 +24,7 @@ def network_names(
     Args:
         named_by_runs: Name of each run's network, None where it has none.
         shipped: Names of the networks of the zoo.
-        folders: Folders written by `save_network` or `worldscope train`, joined as in PATH.
+        folders: The value of WORLDSCOPE_NETWORKS.
     """
     own = [folder for folder in folders.split(os.pathsep) if folder]
     return list(dict.fromkeys([*filter(None, named_by_runs), *shipped, *own]))

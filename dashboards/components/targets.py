@@ -143,7 +143,10 @@ def feature_name(feature: "Feature") -> str:
 
 
 def place_picker(ranking: pd.DataFrame) -> Place:
-    """One of the data sets, hooks and positions at which a run ranked units."""
+    """One of the data sets, hooks and positions at which a run ranked units.
+
+    At first the one of the unit with the highest accuracy.
+    """
     data = _pick_among("Data", "data", ranking)
     of_data = ranking.loc[ranking["data"] == data]
     hook = _pick_among("Hook", "hook", of_data)
@@ -162,7 +165,9 @@ def ranked_unit_picker(units: pd.DataFrame) -> RankedUnit:
 
 
 def _pick_among(label: str, column: str, rows: pd.DataFrame) -> str:
-    return pick(label, list(dict.fromkeys(rows[column])), name=column)
+    best = rows["accuracy"].to_numpy().argmax()
+    names = rows[column].tolist()
+    return pick(label, list(dict.fromkeys(names)), name=column, default=names[best])
 
 
 def _ranked(run: RunEntry) -> UnitTarget:

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import resources
-from dashboards.components.choices import choose, remember, switch
+from dashboards.components.choices import choose, pick, remember, switch
 from dashboards.components.figures import show
 from dashboards.components.networks import short_name
 from dashboards.components.page import page
@@ -41,7 +41,7 @@ def list_all(runs: list[RunEntry]) -> None:
         hide_index=True,
         column_config={"started (UTC)": st.column_config.DatetimeColumn(format="D MMM YYYY HH:mm")},
     )
-    st.caption(f"{len(runs)} runs in {verbatim(runs_root())}. A row chooses its run.")
+    st.caption(f"n = {len(runs)} in {verbatim(runs_root())}. A click on a row chooses its run.")
 
 
 def show_measurements(run: Run) -> None:
@@ -73,7 +73,7 @@ def show_figures(run: Run) -> None:
     if not names:
         st.info(f"Run {verbatim(run.name)} has no figures yet.")
         return
-    name = switch("Figure", names, name="figure", show=lambda name: name.replace("_", " "))
+    name = pick("Figure", names, name="figure")
     show(run.load_figure(name))
     st.caption(f"Figure {verbatim(name)} of run {verbatim(run.name)}.")
 

@@ -1,5 +1,8 @@
 """Steer: what a network writes with a feature held or pushed, beside what it writes without."""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import streamlit as st
 
 from dashboards import resources
@@ -10,6 +13,9 @@ from dashboards.components.page import page
 from dashboards.components.sampling import Drawing, drawing_picker
 from dashboards.components.targets import Target, target_picker
 from dashboards.components.words import verbatim
+
+if TYPE_CHECKING:
+    from dashboards.shared import Pair
 
 EDITS = ["clamp", "add"]
 MEANS = "clamp: held at its mean + strength × sd. add: strength × sd is added at every step."
@@ -33,10 +39,10 @@ def type_prompt() -> str:
     return st.text_input("Prompt", key=key, max_chars=500)
 
 
-def generate(
+def begin(
     network: str, target: Target, edit: str, strength: float, prompt: str, drawing: Drawing
-) -> None:
-    """Writes both texts, with a button that stops it."""
+) -> "tuple[Draft, Iterator[Pair]]":
+    """An empty draft, and the pieces that it will be written with."""
     from worldscope.networks.generation import Sampling
     from worldscope.steering.edits import Add, Clamp
 
@@ -56,19 +62,7 @@ def generate(
             f"{drawing.described()}"
         ),
     )
-    st.session_state["draft"] = draft
-    stop = st.empty()
-    stop.button("Stop", key="stop", icon=":material/stop:")
-    write(draft, pairs, DraftPlace(draft))
-    stop.empty()
-
-
-def show_last() -> None:
-    """The texts that were written last, with what they were made with."""
-    draft: Draft | None = st.session_state.get("draft")
-    if draft is None:
-        return
-    DraftPlace(draft).draw(draft)
+    return draft, pairs
 
 
 with page("Steer"):
@@ -84,7 +78,16 @@ with page("Steer"):
         prompt = type_prompt()
         with st.expander("Sampling", icon=":material/casino:"):
             drawing = drawing_picker()
-        if st.button("Generate", key="generate", type="primary", icon=":material/play_arrow:"):
-            generate(network, target, edit, strength, prompt, drawing)
-        else:
-            show_last()
+        with st.container(horizontal=True):
+            asked = st.button(
+                "Generate", key="generate", type="primary", icon=":material/play_arrow:"
+            )
+            stop = st.empty()
+        if asked:
+            draft, pairs = begin(network, target, edit, strength, prompt, drawing)
+            st.session_state["draft"] = draft
+            stop.button("Stop", key="stop", icon=":material/stop:")
+            write(draft, pairs, DraftPlace(draft))
+            stop.empty()
+        elif draft := st.session_state.get("draft"):
+            DraftPlace(draft).draw(draft)

@@ -1,5 +1,6 @@
 """The page Units."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,22 @@ def test_units_are_ranked_and_scored_as_the_run_says(
     assert app.selectbox(key="Units.unit").value == ranking[0]["unit"]
     assert numbers(app)["AUROC, train"] == f"{ranking[0]['auroc']:.3f}"
     assert "Run good, tiny, train, n = 6, 16 units" in app.caption[0].value.replace("\\", "")
+
+
+def test_it_opens_where_the_best_unit_is(
+    open_page: Callable[..., "AppTest"],
+    monkeypatch: pytest.MonkeyPatch,
+    runs_folder: Path,
+    tmp_path: Path,
+) -> None:
+    from worldscope.runs import load_run
+
+    run = load_run(shutil.copytree(runs_folder / "good", tmp_path / "good"))
+    ranking = run.load_table("ranking")
+    worse = ranking["accuracy"].where(ranking["position"] == "mean", 0.5)
+    run.table("ranking", ranking.assign(accuracy=worse))
+    monkeypatch.setenv("WORLDSCOPE_RUNS", str(tmp_path))
+    assert open_page("units").selectbox(key="Units.position").value == "mean"
 
 
 def test_scores_on_the_texts_shown_are_those_of_scikit_learn(
