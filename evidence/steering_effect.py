@@ -10,8 +10,10 @@ Every condition continues the same prompts with the same seeds, so that shifts a
 Only continuations are judged, never a prompt.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -22,9 +24,8 @@ from evidence.calibration import CalibratedJudge
 from evidence.placebos import EQUAL_NORM, EQUAL_SD, Recorder, Replay, check_comparable
 from evidence.shares import effects, effects_table
 from evidence.verdict import Reporting, choose_sides, halve_prompts
-from evidence.writing import Condition, Design, Outcome, WritingConfig
+from evidence.writing import Arm, Condition, Design, Outcome, WritingConfig
 from worldscope.features.feature import Feature
-from worldscope.networks.hooked import Edit
 from worldscope.networks.mlstm import MLSTM
 from worldscope.steering.edits import Add, Clamp
 
@@ -109,32 +110,31 @@ def measure_steering(
         fewer = replace(design, config=replace(config.writing, samples_per_prompt=samples))
     with tqdm(desc="steering", disable=not progress) as bar:
 
-        def run(design: Design, condition: Condition, *edits: Edit) -> Outcome:
-            outcome = design.run(condition, *([(feature.hook, edit)] for edit in edits))
-            bar.update()
-            return outcome
+        def run(design: Design, arms: Sequence[Arm]) -> list[Outcome]:
+            outcomes = []
+            for outcome in design.run(arms, feature.hook):
+                outcomes.append(outcome)
+                bar.update()
+            return outcomes
 
-        def steer(design: Design, strengths: Iterable[float]) -> _Steered:
+        def steer(design: Design, strengths: Sequence[float]) -> _Steered:
             recorders = {s: [Recorder(edit(feature, s)) for _ in range(2)] for s in strengths}
-            plain = run(design, Condition("unsteered"))
-            outcomes = {
-                s: run(design, Condition("feature", "", s), *recorders[s]) for s in strengths
-            }
-            return _Steered(plain, outcomes, recorders)
+            arms = [Arm(Condition("feature", "", s), *recorders[s]) for s in strengths]
+            plain, *steered = run(design, [Arm(Condition("unsteered")), *arms])
+            return _Steered(plain, dict(zip(strengths, steered, strict=True)), recorders)
 
         full = steer(design, config.strengths)
         choosing, reporting = halve_prompts(design, seed=config.seed)
         sides = choose_sides(full.outcomes, full.plain, choosing, budget=config.budget)
         at = sorted({*sides.strengths, *config.placebo_strengths})
         same = full if fewer is design else steer(fewer, at)
-        compared = []
-        for s in at:
-            replays = ([_replay(placebo, r, s) for r in same.recorders[s]] for placebo in placebos)
-            own = ([edit(placebo, s)] * 2 for placebo in placebos)
-            for kind, edits in ((EQUAL_NORM, replays), (EQUAL_SD, own)):
-                named = [Condition(kind, placebo.origin, s) for placebo in placebos]
-                pairs = zip(named, edits, strict=True)
-                compared.append([run(fewer, of, *both) for of, both in pairs])
+        arms = [
+            [arm(placebo, s) for placebo in placebos]
+            for s in at
+            for arm in (partial(_as_far, same.recorders), partial(_as_strong, edit))
+        ]
+        outcomes = iter(run(fewer, [arm for alike in arms for arm in alike]))
+        compared = [list(islice(outcomes, len(alike))) for alike in arms]
     each = [outcome for outcomes in compared for outcome in outcomes]
     every = [full.plain, *full.outcomes.values()]
     name, seed = feature.origin, config.seed
@@ -162,9 +162,19 @@ class _Steered(NamedTuple):
     """For each strength one of the writing and one of the reading."""
 
 
-def _replay(placebo: Feature, recorder: Recorder, strength: float) -> Replay:
-    """As far as the feature was moved on the same row and step, by the sign of the strength."""
-    return Replay(placebo.sign * placebo.write, recorder.norms, float(np.sign(strength)))
+def _as_far(
+    recorders: Mapping[float, Sequence[Recorder]], placebo: Feature, strength: float
+) -> Arm:
+    """Moves a placebo as far as the feature on the same row and step, by the strength's sign."""
+    direction, sign = placebo.sign * placebo.write, float(np.sign(strength))
+    replays = (Replay(direction, recorder.norms, sign) for recorder in recorders[strength])
+    return Arm(Condition(EQUAL_NORM, placebo.origin, strength), *replays)
+
+
+def _as_strong(edit: type[Clamp] | type[Add], placebo: Feature, strength: float) -> Arm:
+    """Moves a placebo by as many of its own standard deviations."""
+    edits = (edit(placebo, strength) for _ in range(2))
+    return Arm(Condition(EQUAL_SD, placebo.origin, strength), *edits)
 
 
 def _table(

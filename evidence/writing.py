@@ -1,6 +1,11 @@
-"""Writing under an edit: the same prompts and seeds for every condition, and what it cost."""
+"""Writing under edits: the same prompts and seeds for every condition, and what it cost.
 
-from collections.abc import Sequence
+Conditions are written and read side by side in one batch: matrix products of many rows are several
+times as fast as many products of few.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +18,12 @@ from evidence.diversity import distinct_n
 from worldscope.networks.generation import Generation, Sampling, stream
 from worldscope.networks.hooked import Edit
 from worldscope.networks.mlstm import MLSTM
+from worldscope.steering.side_by_side import SideBySide
 
-_ROWS = 256  # generated together
-Hooked = tuple[str, Edit]
-"""A hook name and what is done there."""
+_ARMS, _ROWS, _TEXTS = 20, 40, 20
+"""Conditions side by side, and prompts with their seeds, or texts, for each."""
+_CHUNK = 8
+"""Steps of text read together: a record needs the same for any number of arms."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,18 @@ class Condition:
     """Which placebo, by its origin."""
     strength: float = float("nan")
     """In sd; NaN if nothing is steered."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """A condition and the edits that make it: one while the network writes, one while it reads.
+
+    They are two because an edit that keeps or replays a record needs one for each.
+    """
+
+    condition: Condition
+    writing: Edit | None = None
+    reading: Edit | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,45 +107,75 @@ class Design:
         """Prompt of each generation: what is resampled."""
         return [prompt for prompt, _ in self.rows]
 
-    def run(
-        self, condition: Condition, writing: Sequence[Hooked] = (), reading: Sequence[Hooked] = ()
-    ) -> Outcome:
-        """Writes and reads under a condition, then judges and counts bits without it.
+    def run(self, arms: Sequence[Arm], hook: str) -> Iterator[Outcome]:
+        """Writes and reads under every condition, then judges and counts bits without it.
 
         Args:
-            condition: What the edits are.
-            writing: Edits while the network writes.
-            reading: The same for the real text: an edit that keeps or replays a record needs one
-                for each.
+            arms: The conditions; an edit that replays a record does so in the batches of any run.
+            hook: Where all of them edit.
         """
-        with self.network.hooks(writing):
-            generations = self.write()
-        with self.network.hooks(reading):
-            read = text_bits(self.network, self.texts)
+        for start in range(0, len(arms), _ARMS):
+            together = arms[start : start + _ARMS]
+            written = self._write(hook, [arm.writing for arm in together])
+            read = self._read(hook, [arm.reading for arm in together])
+            for arm, generations, bits in zip(together, written, read, strict=True):
+                yield self._outcome(arm.condition, generations, bits)
+
+    def write(self) -> list[Generation]:
+        """Continues every prompt, with whatever edits are in place."""
+        return [generation for (generation,) in self._rows_written(1)]
+
+    def _write(self, hook: str, edits: Sequence[Edit | None]) -> Iterator[tuple[Generation, ...]]:
+        """What each edit makes of every prompt."""
+        with self._edited(hook, edits):
+            rows = self._rows_written(len(edits))
+        return zip(*rows, strict=True)
+
+    def _rows_written(self, times: int) -> list[list[Generation]]:
+        """Every prompt continued `times` times side by side."""
+        rows = self.rows
+        blocks = [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
+        return [written for block in blocks for written in self._block_written(block, times)]
+
+    def _block_written(self, rows: list[tuple[str, int]], times: int) -> list[list[Generation]]:
+        repeated = [row for row in rows for _ in range(times)]
+        prompts, seeds = zip(*repeated, strict=True)
+        sampling = Sampling(self.config.temperature)
+        steps = list(stream(self.network, prompts, seeds, self.config.max_new, sampling))
+        written = [
+            Generation(prompt, self.network.decode(symbols), seed, tuple(symbols))
+            for (prompt, seed), symbols in zip(
+                repeated, torch.stack(steps, 1).tolist(), strict=True
+            )
+        ]
+        return [written[start : start + times] for start in range(0, len(written), times)]
+
+    def _read(self, hook: str, edits: Sequence[Edit | None]) -> list[Bits]:
+        """Bits for the real text under each edit."""
+        times = len(edits)
+        repeated = [text for text in self.texts for _ in edits]
+        with self._edited(hook, edits):
+            bits = text_bits(self.network, repeated, batch=_TEXTS * times, chunk=_CHUNK)
+        rows = np.arange(len(self.texts)) * times
+        return [bits.of(rows + arm) for arm in range(times)]
+
+    def _edited(self, hook: str, edits: Sequence[Edit | None]) -> AbstractContextManager:
+        edited = any(edit is not None for edit in edits)
+        return self.network.hooks([(hook, SideBySide(edits))] if edited else [])
+
+    def _outcome(
+        self, condition: Condition, generations: Sequence[Generation], read: Bits
+    ) -> Outcome:
         continuations = [generation.continuation for generation in generations]
         one, two, three = (distinct_n(continuations, n) for n in (1, 2, 3))
         return Outcome(
             condition=condition,
-            generations=generations,
+            generations=list(generations),
             judged={judge.name: judge.positive(continuations) for judge in self.judges},
             written=continuation_bits(self.network, generations),
             read=read,
             distinct=(one, two, three),
         )
-
-    def write(self) -> list[Generation]:
-        """Continues every prompt, with whatever edits are in place."""
-        blocks = [self.rows[start : start + _ROWS] for start in range(0, len(self.rows), _ROWS)]
-        return [generation for block in blocks for generation in self._write_block(block)]
-
-    def _write_block(self, rows: Sequence[tuple[str, int]]) -> list[Generation]:
-        prompts, seeds = [prompt for prompt, _ in rows], [seed for _, seed in rows]
-        sampling = Sampling(self.config.temperature)
-        steps = list(stream(self.network, prompts, seeds, self.config.max_new, sampling))
-        return [
-            Generation(prompt, self.network.decode(symbols), seed, tuple(symbols))
-            for (prompt, seed), symbols in zip(rows, torch.stack(steps, 1).tolist(), strict=True)
-        ]
 
 
 def typical_length(network: MLSTM, prompts: Sequence[str], config: WritingConfig) -> int:

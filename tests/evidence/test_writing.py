@@ -4,7 +4,8 @@ import torch
 
 from evidence.bits import text_bits
 from evidence.diversity import distinct_n
-from evidence.writing import Condition, Design, WritingConfig, typical_length
+from evidence.placebos import Recorder, Replay
+from evidence.writing import Arm, Condition, Design, Outcome, WritingConfig, typical_length
 from worldscope.networks.generation import generate
 from worldscope.networks.mlstm import MLSTM
 from worldscope.steering.edits import Clamp
@@ -40,9 +41,9 @@ def test_rows_beyond_one_batch_are_the_same(
 def test_the_edit_acts_on_writing_but_not_on_what_prices_it(planted) -> None:
     network, feature = planted.network, planted.feature
     design = Design(network, [], PROMPTS, ["gbg b"], CONFIG)
-    plain = design.run(Condition("unsteered"))
-    edits = [(feature.hook, Clamp(feature, 6.0))]
-    steered = design.run(Condition("feature", "", 6.0), edits, edits)
+    clamp = Clamp(feature, 6.0)
+    arms = [Arm(Condition("unsteered")), Arm(Condition("feature", "", 6.0), clamp, clamp)]
+    plain, steered = design.run(arms, feature.hook)
     texts = [g.continuation for g in steered.generations]
     assert sum(text.count("g") for text in texts) > 0.8 * 12 * len(texts)
     for row, generation in enumerate(steered.generations):
@@ -50,11 +51,40 @@ def test_the_edit_acts_on_writing_but_not_on_what_prices_it(planted) -> None:
         whole = torch.tensor([[*prompt, *generation.symbols]])
         nats = network.loss(whole)[0, len(prompt) - 1 :].sum()
         assert steered.written.bits[row] == pytest.approx(float(nats) / np.log(2), rel=1e-4)
-    with network.hooks(edits):
+    with network.hooks([(feature.hook, clamp)]):
         assert steered.read.bits == pytest.approx(text_bits(network, ["gbg b"]).bits)
     assert plain.read.bits == pytest.approx(text_bits(network, ["gbg b"]).bits)
     assert steered.read.bits != pytest.approx(plain.read.bits)
     assert steered.distinct == pytest.approx([distinct_n(texts, n) for n in (1, 2, 3)], nan_ok=True)
+
+
+def test_arms_side_by_side_write_and_cost_what_they_do_alone(
+    planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, feature = planted.network, planted.feature
+    design = Design(network, [], PROMPTS, ["gbg b" * 5, "b", "gggbb bgb" * 2], CONFIG)
+    strengths = (-2.0, 0.5, 6.0)
+
+    def outcomes(strengths: tuple[float, ...]) -> dict[str, Outcome]:
+        recorders = {s: [Recorder(Clamp(feature, s)) for _ in range(2)] for s in strengths}
+        arms = [Arm(Condition("feature", "", s), *recorders[s]) for s in strengths]
+        arms += [
+            Arm(Condition("again", "", s), *(Replay(feature.write, r.moves) for r in recorders[s]))
+            for s in strengths
+        ]
+        monkeypatch.setattr("evidence.writing._ARMS", len(strengths))
+        names = [*map(str, strengths), *(f"{s} again" for s in strengths)]
+        return dict(zip(names, design.run(arms, feature.hook), strict=True))
+
+    together = outcomes(strengths)
+    for strength in strengths:
+        for name, alone in outcomes((strength,)).items():
+            assert together[name].generations == alone.generations
+            assert together[name].written.bits == pytest.approx(alone.written.bits, rel=1e-5)
+            assert together[name].read.bits == pytest.approx(alone.read.bits, rel=1e-5)
+        again = together[f"{strength} again"]
+        assert again.generations == together[str(strength)].generations, "replays find their batches"
+        assert again.read.bits == pytest.approx(together[str(strength)].read.bits, rel=1e-4)
 
 
 def test_the_typical_length_is_in_characters_without_the_prompt(planted) -> None:

@@ -4,6 +4,7 @@ Every sample draws from a random generator of its own, seeded by its own seed, s
 sampled does not depend on which other samples share its batch.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from worldscope.networks.codecs import clean
 
@@ -152,12 +154,37 @@ def draw(
         )
     if sampling.temperature == 0:
         return logits.argmax(dim=1)
-    probabilities = (logits.double() / sampling.temperature).softmax(dim=1)
+    probabilities = (logits / sampling.temperature).softmax(dim=1)
     if sampling.top_k is not None or sampling.top_p is not None:
         probabilities = _keep_likeliest(probabilities, sampling)
-    cumulative = probabilities.cumsum(dim=1)
-    targets = uniforms.double().unsqueeze(1) * cumulative[:, -1:]
-    return (cumulative <= targets).sum(dim=1).clamp(max=logits.shape[1] - 1)
+    return _inverse_cumulative(probabilities, uniforms.double().unsqueeze(1))
+
+
+def _inverse_cumulative(
+    weights: Float[Tensor, "batch n"], uniforms: Float[Tensor, "batch 1"]
+) -> Int[Tensor, " batch"]:
+    """The first place at which the running sum passes a share of the whole.
+
+    First the block, then the place in the block, so that running sums are over √n numbers.
+    """
+    width = math.isqrt(weights.shape[1] - 1) + 1
+    blocks = functional.pad(weights, (0, -weights.shape[1] % width)).unflatten(1, (-1, width))
+    block, share = _pass(blocks.sum(dim=2), uniforms)
+    inside = blocks.take_along_dim(block.unsqueeze(2), dim=1).squeeze(1)
+    place, _ = _pass(inside, share)
+    return (block * width + place).squeeze(1)
+
+
+def _pass(
+    weights: Float[Tensor, "batch n"], shares: Float[Tensor, "batch 1"]
+) -> tuple[Int[Tensor, "batch 1"], Float[Tensor, "batch 1"]]:
+    """The first place at which the running sum passes a share of the whole, and how far into it."""
+    running = weights.double().cumsum(dim=1)
+    targets = shares * running[:, -1:]
+    place = (running <= targets).sum(dim=1, keepdim=True).clamp(max=weights.shape[1] - 1)
+    weight = weights.take_along_dim(place, dim=1)
+    into = (targets - running.take_along_dim(place, dim=1) + weight) / weight
+    return place, into.clamp(0, 1 - 2**-50)
 
 
 def _keep_likeliest(
@@ -185,7 +212,7 @@ def _read_prompts(network: "MLSTM", encoded: Sequence[Sequence[int]]) -> tuple[T
     for row, symbols in enumerate(encoded):
         padded[row, : len(symbols)] = torch.tensor(symbols)
     h_name, c_name = network.hook_name("hook_h"), network.hook_name("hook_c")
-    output = network(padded, read=(h_name, c_name))
+    reads = network(padded, read=(h_name, c_name), logits=False).reads
     rows, last = torch.arange(len(encoded), device=network.device), lengths - 1
-    state = (output.reads[h_name][rows, last], output.reads[c_name][rows, last])
-    return output.logits[rows, last], state
+    h, c = reads[h_name][rows, last], reads[c_name][rows, last]
+    return network.unembed(h), (h, c)

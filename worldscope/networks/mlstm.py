@@ -180,7 +180,14 @@ class MLSTM(HookedNetwork):
         edits = self._edits(first_step)
         run = scan(x_m, x_g, weights.m, weights.h, state, keep, edits)
         reads = {_PREFIX + short: read.transpose(0, 1) for short, read in run.reads.items()}
-        return MLSTMOutput(self._logits(run.h) if logits else run.h[..., :0], reads, run.state)
+        scores = self.unembed(run.h).transpose(0, 1) if logits else run.h[..., :0]
+        return MLSTMOutput(scores, reads, run.state)
+
+    @torch.no_grad()
+    def unembed(self, h: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows n_symbols"]:
+        """Scores of the next symbol, given the outputs h."""
+        scores = h.flatten(0, -2).to(self.dtype) @ self.w_out.to(self.dtype)
+        return scores.float().add_(self.b_out).unflatten(0, h.shape[:-1])
 
     def run_with_cache(
         self, inputs: str | Int[Tensor, "batch time"], names_filter: NamesFilter = None
@@ -241,9 +248,6 @@ class MLSTM(HookedNetwork):
         x_m = embedded @ weights.x[:, :d]
         x_g = embedded @ weights.x[:, d:] + self.bias.to(self.dtype)
         return x_m, x_g
-
-    def _logits(self, h: Float[Tensor, "time batch d"]) -> Float[Tensor, "batch time n_symbols"]:
-        return (h @ self.w_out.to(self.dtype)).float().transpose(0, 1) + self.b_out
 
     def _edits(self, first_step: int) -> dict[str, EditStep]:
         def at_step(point: HookPoint) -> EditStep:
