@@ -83,8 +83,9 @@ def test_arms_side_by_side_write_and_cost_what_they_do_alone(
             assert together[name].written.bits == pytest.approx(alone.written.bits, rel=1e-5)
             assert together[name].read.bits == pytest.approx(alone.read.bits, rel=1e-5)
         again = together[f"{strength} again"]
-        assert again.generations == together[str(strength)].generations, "replays find their batches"
-        assert again.read.bits == pytest.approx(together[str(strength)].read.bits, rel=1e-4)
+        alone = together[str(strength)]
+        assert again.generations == alone.generations, "replays find their batches"
+        assert again.read.bits == pytest.approx(alone.read.bits, rel=1e-4)
 
 
 def test_the_typical_length_is_in_characters_without_the_prompt(planted) -> None:
