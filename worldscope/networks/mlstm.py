@@ -243,11 +243,19 @@ class MLSTM(HookedNetwork):
         return ", ".join(f"{name}={value}" for name, value in asdict(self.config).items())
 
     def _inputs(self, symbols: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-        embedded = functional.embedding(symbols.t(), self.embed).to(self.dtype)
+        embedded = self._embedded(symbols.t())
         d = self.config.d_hidden
         x_m = embedded @ weights.x[:, :d]
         x_g = embedded @ weights.x[:, d:] + self.bias.to(self.dtype)
         return x_m, x_g
+
+    def _embedded(self, symbols: Int[Tensor, "time batch"]) -> Float[Tensor, "time batch d_embed"]:
+        if symbols.is_cuda and torch.is_grad_enabled():
+            # The gradient of a lookup cannot be captured in a CUDA graph; that of a product can.
+            alphabet = torch.arange(self.config.n_symbols, device=symbols.device)
+            one_hot = (symbols.unsqueeze(-1) == alphabet).to(self.dtype)
+            return one_hot @ self.embed.to(self.dtype)
+        return functional.embedding(symbols, self.embed).to(self.dtype)
 
     def _edits(self, first_step: int) -> dict[str, EditStep]:
         def at_step(point: HookPoint) -> EditStep:

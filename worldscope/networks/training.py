@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from worldscope.networks.corpus import Corpus, Streams
+from worldscope.networks.gradients import loss_and_gradients
 from worldscope.networks.loading import load_network, save_network
 from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.train_config import TrainConfig
@@ -119,6 +120,9 @@ class Trainer:
         self.step, self.state = 0, network.zero_state(config.batch)
         if (out / "checkpoint").exists() or (out / "checkpoint.old").exists():
             self._resume()
+        self._loss_and_gradients = loss_and_gradients(
+            network, batch=config.batch, chunk=config.chunk
+        )
 
     def run(self, report: Callable[[Progress], None], *, until: int | None = None) -> None:
         """Trains to the end (or to step `until`), saving on the way.
@@ -158,9 +162,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         symbols = chunk.symbols.to(self.network.device)
-        loss, self.state = self.network.training_loss(symbols, self.state)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, self.state = self._loss_and_gradients(symbols, self.state)
         norm = torch.nn.utils.clip_grad_norm_(
             self.network.parameters(), self.config.clip, foreach=True
         )

@@ -465,3 +465,16 @@ def test_no_group_is_in_both_parts_and_no_text_is_lost(
 def test_one_group_cannot_be_split() -> None:
     with pytest.raises(ValueError, match="validation needs at least two groups of texts"):
         split_texts(["a", "b"], ["x", "x"], fraction=0.1, seed=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_a_captured_graph_trains_like_the_steps_it_was_captured_from(tmp_path: Path) -> None:
+    config = replace(CONFIG, bf16=False)
+    text, held = corpus(), pack(TEXTS[:1], BytesCodec())
+    seen: dict[str, list[Progress]] = {}
+    for device in ("cpu", "cuda"):
+        network = new_mlstm(d_hidden=10, d_embed=6).to(device)
+        at_work = Trainer(network, text, held, config, tmp_path / device)
+        at_work.run(seen.setdefault(device, []).append)
+    by_device = [[progress.bits_per_byte for progress in seen[d]] for d in ("cpu", "cuda")]
+    assert by_device[1] == pytest.approx(by_device[0], rel=1e-3)
