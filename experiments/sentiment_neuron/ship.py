@@ -26,6 +26,7 @@ def ship(
     command: str,
     test_bytes: int = 2_000_000,
     ngram_bytes: int = 40_000_000,
+    continued_mb: float = 0.0,
     zoo: str = str(ZOO),
 ) -> None:
     """Writes a network of the zoo and its card.
@@ -37,25 +38,39 @@ def ship(
         command: Command that made the training, for the card.
         test_bytes: How much IMDB test text to measure bits per byte on.
         ngram_bytes: How much training text the n-gram model counts.
+        continued_mb: Megabytes that the network had read before this training, if it continued the
+            network of this name in the zoo, whose checkpoints then stay.
         zoo: Where to write.
     """
     source, target = Path(training), Path(zoo) / name
     save_network(load_network(source), target)
-    shutil.rmtree(target / "checkpoints", ignore_errors=True)
-    snapshots = sorted(source.glob("snapshots/*MB"), key=lambda path: float(path.name[:-2]))
-    for snapshot in snapshots:
-        small = target / "checkpoints" / snapshot.name
+    for checkpoint in target.glob("checkpoints/*MB"):
+        if _megabytes(checkpoint) > continued_mb:
+            shutil.rmtree(checkpoint)
+    for snapshot in source.glob("snapshots/*MB"):
+        small = target / "checkpoints" / f"{_megabytes(snapshot) + continued_mb:g}MB"
         save_network(load_network(snapshot), small, eight_bit=True)
         (small / "codec.json").unlink(missing_ok=True)
     size = (target / "model.safetensors").stat().st_size
     if size > LARGEST_FILE:
         raise ValueError(f"{target} has {size:,} bytes of weights; the zoo takes {LARGEST_FILE:,}")
-    facts = _facts(source, target, data, test_bytes, ngram_bytes)
+    facts = _facts(source, target, data, test_bytes, ngram_bytes, continued_mb)
     (target / "card.json").write_text(json.dumps(facts, indent=2) + "\n")
     (target / "CARD.md").write_text(_card(name, facts, command))
 
 
-def _facts(source: Path, target: Path, data: str, test_bytes: int, ngram_bytes: int) -> dict:
+def _megabytes(checkpoint: Path) -> float:
+    return float(checkpoint.name.removesuffix("MB"))
+
+
+def _facts(
+    source: Path,
+    target: Path,
+    data: str,
+    test_bytes: int,
+    ngram_bytes: int,
+    continued_mb: float,
+) -> dict:
     network = load_network(target)
     imdb = load_reviews("imdb", data=data)
     test = _sample(imdb.select(lambda row: row["split"] == "test").inputs, network, test_bytes)
@@ -66,7 +81,12 @@ def _facts(source: Path, target: Path, data: str, test_bytes: int, ngram_bytes: 
         "config": json.loads((target / "config.json").read_text()),
         "weights_bytes": (target / "model.safetensors").stat().st_size,
         "digest": network.digest,
-        "training": {**settings["config"], "steps": last["step"], "bytes_seen": last["bytes_seen"]},
+        "training": {
+            **settings["config"],
+            "steps": last["step"],
+            "bytes_seen": last["bytes_seen"] + round(continued_mb * 1e6),
+            "continued_mb": continued_mb,
+        },
         "test_bytes": len(_framed(network, test)),
         "bits_per_byte": {
             name: bits_per_byte(load_network(folder), pack(test, network.codec))
@@ -74,7 +94,7 @@ def _facts(source: Path, target: Path, data: str, test_bytes: int, ngram_bytes: 
         },
         "compressors": _compressors(_framed(network, train), _framed(network, test)),
         "ngram_train_bytes": len(_framed(network, train)),
-        "checkpoints": [path.name for path in sorted(target.glob("checkpoints/*"))],
+        "checkpoints": [path.name for path in _checkpoints(target)],
     }
 
 
@@ -84,8 +104,11 @@ def _compressors(train: bytes, test: bytes) -> dict[str, float]:
 
 
 def _stages(target: Path) -> list[tuple[str, Path]]:
-    checkpoints = sorted(target.glob("checkpoints/*"), key=lambda path: float(path.name[:-2]))
-    return [*((path.name, path) for path in checkpoints), ("final", target)]
+    return [*((path.name, path) for path in _checkpoints(target)), ("final", target)]
+
+
+def _checkpoints(target: Path) -> list[Path]:
+    return sorted(target.glob("checkpoints/*MB"), key=_megabytes)
 
 
 def _sample(texts: list[str], network, size: int) -> list[str]:
@@ -114,12 +137,17 @@ def _card(name: str, facts: dict, command: str) -> str:
         training=training,
         weights_bytes=facts["weights_bytes"],
         digest=facts["digest"],
-        read_mb=training["bytes_seen"] / 1e6,
+        read_mb=training["bytes_seen"] / 1e6 - training["continued_mb"],
+        continued=_continued(training["continued_mb"]),
         decay=training["decay_fraction"],
         test_mb=facts["test_bytes"] / 1e6,
         ngram_mb=facts["ngram_train_bytes"] / 1e6,
         table=_bits_table(facts),
     )
+
+
+def _continued(megabytes: float) -> str:
+    return f", after the {megabytes:g} MB that it had read before" if megabytes else ""
 
 
 def _bits_table(facts: dict) -> str:
@@ -149,8 +177,8 @@ films. One film in a hundred is held out for validation. No label was used.
 `{command}`
 
 {training[steps]:,} steps of {training[batch]} streams × {training[chunk]} symbols: {read_mb:.1f} MB
-of text, of a corpus of about 97 MB. Adam, peak rate {training[lr]}, falling linearly to zero over
-the last {decay:.0%}; gradient norm at most {training[clip]}; seed {training[seed]}.
+of text{continued}, of a corpus of about 97 MB. Adam, peak rate {training[lr]}, falling linearly to
+zero over the last {decay:.0%}; gradient norm at most {training[clip]}; seed {training[seed]}.
 
 ## Bits per byte
 

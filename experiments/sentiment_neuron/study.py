@@ -89,7 +89,7 @@ def _keep_units(run: Run, sets: Sequence[LabelledTexts], decoded: Sequence[Decod
     for found in decoded:
         site, table = found.site, found.ranking.table(len(found.ranking.auroc))
         place = {"data": site.texts.name, "hook": site.hook, "position": site.position}
-        rankings.append(table.assign(**place))
+        rankings.append(table.assign(**place, n=len(site.parts["train"])))
         rows = np.concatenate([site.parts["dev"], site.parts["test"]])
         kept_rows[site.texts.name] = (site, rows)
         for unit in table["unit"][:UNITS_KEPT]:
