@@ -5,6 +5,7 @@ from typing import Literal
 
 Preset = Literal["demo", "full"]
 DEFAULT_NETWORK = "zoo:reviews-mlstm-bpe"
+REPLICAS = ("zoo:reviews-mlstm-bpe-256-seed1", "zoo:reviews-mlstm-bpe-256-seed2")
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,8 @@ class StudyConfig:
     """Review sets, by name: short, imdb, sst."""
     network: str = DEFAULT_NETWORK
     """`zoo:<name>` or the folder of a network."""
+    replicas: tuple[str, ...] = REPLICAS
+    """Networks from other seeds, which are read in the same way."""
     data: str | None = None
     """Folder that holds imdb/, sst/ and pang_lee/; None asks the hub."""
     limit: int | None = None

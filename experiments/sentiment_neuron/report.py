@@ -56,7 +56,8 @@ def write_report(
     for found in decoded:
         if found.site.hook == config.hooks[0]:
             _site(report, run, found)
-    _emergence(report, run, measured)
+    _emergence(report, run)
+    _replicas(report, run)
     _heatmap(report, run, network, chosen)
     _steering(report, run)
     report.definitions(DEFINITIONS)
@@ -136,19 +137,28 @@ CAPTIONS = {
 }
 
 
-def _emergence(report: Report, run: Run, measured: pd.DataFrame) -> None:
+def _emergence(report: Report, run: Run) -> None:
     table = run.load_table("emergence")
     if table.empty:
         return
     report.section("Over the training")
     for position, rows in table.groupby("position", sort=False):
-        wide = rows.pivot(index="bytes", columns="method", values="accuracy")
+        wide = rows.pivot(index="bytes", columns="method", values="value")
         scores = {method: wide[method].to_numpy() for method in wide}
         figure = figures.emergence_curve(wide.index.to_numpy(), scores)
         run.figure(f"emergence-{position}", figure)
         report.figure(
             figure, caption=f"{position} state: test accuracy of checkpoints (8-bit weights)"
         )
+
+
+def _replicas(report: Report, run: Run) -> None:
+    table = run.load_table("replicas")
+    if table.empty:
+        return
+    report.section("Does it happen again?")
+    report.paragraph("The same selection on networks that were trained from other seeds.")
+    report.table(table, caption="Accuracy on test text")
 
 
 def _heatmap(report: Report, run: Run, network: MLSTM, chosen: Decoded) -> None:

@@ -9,6 +9,7 @@ from experiments.sentiment_neuron.baselines import random_networks, raw_input
 from experiments.sentiment_neuron.config import StudyConfig
 from experiments.sentiment_neuron.decoding import Decoded, Site, decode, measurements
 from experiments.sentiment_neuron.emergence import emergence
+from experiments.sentiment_neuron.other_networks import read_networks
 from experiments.sentiment_neuron.parts import LabelledTexts, load_texts, split_three
 from experiments.sentiment_neuron.report import write_report
 from experiments.sentiment_neuron.steering import steer_both
@@ -40,6 +41,7 @@ def run_study(config: StudyConfig, *, name: str | None = None) -> Run:
         decoded = [found for texts in sets for found in _decode_set(run, network, texts, config)]
         _keep_units(run, sets, decoded)
         run.table("emergence", emergence(config, sets[0]))
+        run.table("replicas", _replicas(config, sets))
         chosen = site_to_steer(decoded)
         statistics = measure_statistics(network, _train_texts(chosen.site), chosen.site.hook)
         _keep_features(run, network, statistics, chosen)
@@ -64,6 +66,11 @@ def _decode_set(
         yield found
     run.add(random_networks(network, sites, count=config.random_networks, seed=config.seed))
     run.add(raw_input(texts, parts, data=config.data, seed=config.seed))
+
+
+def _replicas(config: StudyConfig, sets: Sequence[LabelledTexts]) -> pd.DataFrame:
+    tables = [read_networks(config.replicas, config, texts, desc="other seeds") for texts in sets]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _tried(found: Decoded) -> list[dict]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.sentiment_neuron.config import PRESETS
@@ -16,9 +17,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     folder = tmp_path_factory.mktemp("study")
     save_network(new_mlstm(d_hidden=32, d_embed=8), folder / "network")
+    save_network(new_mlstm(d_hidden=16, d_embed=8, seed=1), folder / "replica")
     config = replace(
         PRESETS["demo"],
         network=str(folder / "network"),
+        replicas=(str(folder / "replica"),),
         limit=300,
         permutations=20,
         prompts=4,
@@ -49,6 +52,16 @@ def test_every_method_stands_beside_its_baselines_at_every_site(study: Run) -> N
             f"{kind}, random-init baseline, max of 3" for kind in ("best unit", "L1 probe")
         } <= methods
     assert (measured["method"].str.contains("raw-input")).any()
+
+
+def test_a_network_from_another_seed_is_read_in_the_same_way(study: Run) -> None:
+    table = study.load_table("replicas")
+    places = table.groupby(["network", "data", "hook", "position", "method"]).size()
+    assert len(places) == len(table) == 4
+    assert set(table["network"]) == set(study.config["replicas"])
+    assert np.all((table["low"] <= table["value"]) & (table["value"] <= table["high"]))
+    assert set(table["n"]) == set(study.measurements.query("method == 'best unit'")["n"])
+    assert "Does it happen again?" in study.report_path.read_text()
 
 
 def test_an_untrained_network_is_not_said_to_have_a_sentiment_unit(study: Run) -> None:
