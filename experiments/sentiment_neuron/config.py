@@ -5,7 +5,6 @@ from typing import Literal
 
 Preset = Literal["demo", "full"]
 DEFAULT_NETWORK = "zoo:reviews-mlstm-bpe"
-REPLICAS = ("zoo:reviews-mlstm-bpe-256-seed1", "zoo:reviews-mlstm-bpe-256-seed2")
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class StudyConfig:
     """Review sets, by name: short, imdb, sst."""
     network: str = DEFAULT_NETWORK
     """`zoo:<name>` or the folder of a network."""
-    replicas: tuple[str, ...] = REPLICAS
+    replicas: tuple[str, ...] = ()
     """Networks from other seeds, which are read in the same way."""
     data: str | None = None
     """Folder that holds imdb/, sst/ and pang_lee/; None asks the hub."""
