@@ -8,7 +8,7 @@ from worldscope.networks.corpus import pack
 from worldscope.networks.loading import load_network, new_mlstm
 from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.train_config import TrainConfig
-from worldscope.networks.training import Progress, Trainer, split_texts
+from worldscope.networks.training import Progress, Trainer, last_checkpoint, split_texts
 
 VALIDATION_FRACTION = 0.01
 """Share of the groups that is held out."""
@@ -75,12 +75,13 @@ def _start(
 
 
 def _codec(texts: Sequence[str], out: Path, name: str) -> Codec:
-    """The codec; pieces are learned once and kept beside the checkpoints."""
+    """The codec; pieces are learned once and kept in the checkpoint."""
     if name == BytesCodec.name:
         return BytesCodec()
-    if not (out / "codec.json").exists():
-        BPECodec.train(texts[:PIECES_FROM]).save(out)
-    return load_codec(name, out)
+    folder = last_checkpoint(out)
+    if folder and (folder / "codec.json").exists():
+        return load_codec(name, folder)
+    return BPECodec.train(texts[:PIECES_FROM])
 
 
 def _show(bar, progress: Progress, bytes_per_step: float) -> None:

@@ -118,8 +118,8 @@ class Trainer:
         fused = network.device.type in ("cpu", "cuda")
         self.optimiser = torch.optim.Adam(network.parameters(), lr=config.lr, fused=fused)
         self.step, self.state = 0, network.zero_state(config.batch)
-        if (out / "checkpoint").exists() or (out / "checkpoint.old").exists():
-            self._resume()
+        if folder := last_checkpoint(out):
+            self._resume(folder)
         self._loss_and_gradients = loss_and_gradients(
             network, batch=config.batch, chunk=config.chunk
         )
@@ -209,10 +209,7 @@ class Trainer:
         partial.rename(final)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _resume(self) -> None:
-        folder = self.out / "checkpoint"
-        if not folder.exists():
-            (self.out / "checkpoint.old").rename(folder)
+    def _resume(self, folder: Path) -> None:
         try:
             described = read_json(folder / "training.json")
             tensors = load_file(folder / "optimiser.safetensors", device=str(self.network.device))
@@ -257,6 +254,14 @@ class Trainer:
 
     def _text_digest(self) -> str:
         return hashlib.sha256(self.corpus.symbols.tobytes()).hexdigest()
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The folder of the last whole checkpoint of the training in `out`, if there is one."""
+    folder, old = out / "checkpoint", out / "checkpoint.old"
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    return folder if folder.exists() else None
 
 
 def split_texts(

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from worldscope.networks import train_command
+from worldscope.networks.codecs import BPECodec
 from worldscope.networks.loading import load_network, save_network
 from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.train_command import train
@@ -77,6 +79,33 @@ def test_another_text_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     start(tmp_path)
     with pytest.raises(ValueError, match="was trained on another text"):
         start(tmp_path, [*TEXTS, "One more."])
+
+
+def test_what_a_start_that_saved_nothing_left_has_no_part_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_command, "Trainer", stop)
+        start(tmp_path / "twice", ["Zebra, zebra."] * 9, codec="bpe")
+    for name in ("once", "twice"):
+        start(tmp_path / name, codec="bpe")
+    once, twice = (tmp_path / name / "codec.json" for name in ("once", "twice"))
+    assert once.read_text() == twice.read_text()
+
+
+def test_pieces_are_those_of_the_checkpoint_when_it_goes_on(tmp_path: Path) -> None:
+    """They need not be those that the texts would give today."""
+    start(tmp_path, codec="bpe", config=replace(CONFIG, total_bytes=100))
+    checkpoint = tmp_path / "checkpoint"
+    (tmp_path / "codec.json").unlink()
+    checkpoint.rename(tmp_path / "checkpoint.old")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BPECodec, "train", None)
+        start(tmp_path, codec="bpe", config=replace(CONFIG, total_bytes=100))
+    assert (tmp_path / "codec.json").read_text() == (checkpoint / "codec.json").read_text()
 
 
 def test_a_single_group_is_refused(tmp_path: Path) -> None:
