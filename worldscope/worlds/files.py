@@ -3,6 +3,7 @@
 import gzip
 import json
 import zlib
+from collections.abc import Collection
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -41,7 +42,7 @@ def load_world(
     """
     path = Path(source)
     if path.exists():
-        frame = _read_path(path, text_column)
+        frame = _read_path(path, [text_column, *([group_column] if group_column else [])])
     elif path.suffix in (*SUFFIXES, ".gz") or path.is_absolute() or str(source).startswith("."):
         raise FileNotFoundError(f"there is no file {path}")
     else:
@@ -53,14 +54,14 @@ def load_world(
     return _as_world(path.name, frame, text_column, label_column, group_column)
 
 
-def read_table(path: Path, text_column: str = "text") -> "pd.DataFrame":
+def read_table(path: Path, as_text: Collection[str] = ("text",)) -> "pd.DataFrame":
     """One file as a table of at least one row.
 
     In a csv an empty cell, and nothing else, is null.
 
     Args:
         path: Of the file.
-        text_column: Column whose cells stay as they are in a csv, where "1.50" could be a number.
+        as_text: Columns whose cells stay as they are in a csv, where "1.50" could be a number.
 
     Raises:
         ValueError: If the suffix is not one of `SUFFIXES`, the text is not UTF-8, it cannot be
@@ -72,7 +73,7 @@ def read_table(path: Path, text_column: str = "text") -> "pd.DataFrame":
         case ".parquet":
             frame = _parse_parquet(path)
         case ".csv":
-            frame = _parse_csv(path, text_column)
+            frame = _parse_csv(path, as_text)
         case ".jsonl":
             frame = _parse_json_lines(path)
         case ".txt":
@@ -108,15 +109,15 @@ def read_hub(name: str, split: str) -> "pd.DataFrame":
     return frame
 
 
-def _read_path(path: Path, text_column: str) -> "pd.DataFrame":
+def _read_path(path: Path, as_text: Collection[str]) -> "pd.DataFrame":
     import pandas as pd
 
     if path.is_file():
-        return read_table(path, text_column)
+        return read_table(path, as_text)
     files = [file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(SUFFIXES)]
     if not files:
         raise FileNotFoundError(f"the folder {path} holds no {', '.join(SUFFIXES)} file")
-    tables = [read_table(file, text_column) for file in sorted(files)]
+    tables = [read_table(file, as_text) for file in sorted(files)]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -143,18 +144,23 @@ def _read_text(path: Path) -> str:
 def _parse_parquet(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
+    raw = BytesIO(_read_bytes(path))
     try:
-        return pd.read_parquet(BytesIO(_read_bytes(path)))
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read as parquet: {error}") from None
+        return pd.read_parquet(raw)
+    except (ValueError, OSError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read as parquet: {said}") from None
 
 
-def _parse_csv(path: Path, text_column: str) -> "pd.DataFrame":
+def _parse_csv(path: Path, as_text: Collection[str]) -> "pd.DataFrame":
     import pandas as pd
 
     text = StringIO(_read_text(path))
+    types = dict.fromkeys(as_text, str)
     try:
-        frame = pd.read_csv(text, dtype={text_column: str}, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(
+            text, dtype=types, keep_default_na=False, na_values=[""], low_memory=False
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} cannot be read as csv: {str(error).strip()}") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the surplus for row names

@@ -88,7 +88,7 @@ def sst(data: Path | None = None) -> World:
     folder = _existing(data / "sst")
     parts = []
     for split in ("train", "dev", "test"):
-        frame = read_table(folder / f"{split}_binary_sent.csv", "sentence")
+        frame = read_table(folder / f"{split}_binary_sent.csv", ["sentence"])
         parts.append(frame.rename(columns={"sentence": "text"}).assign(split=split))
     frame = pd.concat(parts, ignore_index=True)
     return _world("sst", frame.assign(group=[f"sentence {row}" for row in range(len(frame))]))

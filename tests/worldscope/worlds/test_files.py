@@ -88,6 +88,23 @@ def test_words_that_look_like_nothing_stay_text_in_a_csv(tmp_path: Path, word: s
     assert load_world(path, label_column="label").inputs == [word, "fine"]
 
 
+def test_a_group_keeps_its_name_in_every_file_of_a_folder(tmp_path: Path) -> None:
+    """Else the reviews of film 007 could lie on both sides of a split."""
+    (tmp_path / "a.csv").write_text("text,film\nfirst,007\n")
+    (tmp_path / "b.csv").write_text("text,film\nsecond,007\nthird,Dr. No\n")
+    assert load_world(tmp_path, group_column="film").groups == ["007", "007", "Dr. No"]
+
+
+def test_a_label_means_the_same_throughout_a_long_csv(tmp_path: Path) -> None:
+    """Pandas would take a long table in pieces, each with types of its own."""
+    labels = ["1", "0"] * 150_000 + ["unsure"]
+    path = tmp_path / "reviews.csv"
+    path.write_text("text,label\n" + "".join(f"a film,{label}\n" for label in labels))
+    world = load_world(path, label_column="label")
+    assert world.states[0].classes == ("0", "1", "unsure")
+    assert world.values("label")[-3:] == [1, 0, 2]
+
+
 def test_a_folder_is_all_its_files_in_the_order_of_their_names(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "b.jsonl", pd.DataFrame({"text": ["third"]}))
     (tmp_path / "a.txt").write_text("first\nsecond\n")
@@ -124,6 +141,9 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
+DAMAGED_PARQUET = b"PAR1" + b"\xff" * 40 + (40).to_bytes(4, "little") + b"PAR1"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
@@ -140,6 +160,7 @@ def write(path: Path, content: str | bytes) -> Path:
         ("a.csv", "text,label\nso, so,1\nno, no,0\n", "line 2 has more cells than the header"),
         ("a.csv", 'text,label\n"a,1\nb,0\n', "csv: .*EOF inside string"),
         ("a.parquet", b"PAR1 but not really", "cannot be read as parquet"),
+        ("a.parquet", DAMAGED_PARQUET, "cannot be read as parquet: .*deserialize"),
         ("a.txt.gz", b"plain", "is not a whole gzip file"),
         ("a.txt.gz", gzip.compress(b"abc" * 99, mtime=0)[:-9], "is not a whole gzip file"),
         ("a.tsv", "text\tlabel\n", r"is not one of \.jsonl, \.csv, \.parquet, \.txt"),
