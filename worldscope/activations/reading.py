@@ -71,9 +71,11 @@ def stream_states(
         progress: Show a progress bar in symbols.
 
     Raises:
-        ValueError: If there is no text, or one is empty.
+        ValueError: If there is no text, one is empty, or `batch` or `chunk` is under 1.
         LookupError: If a hook is unknown.
     """
+    if batch < 1 or chunk < 1:
+        raise ValueError(f"batch is {batch} and chunk {chunk}; both must be at least 1")
     names = [network.hook_name(hook) for hook in hooks]
     encoded = encode_texts(network, texts)
     lengths = np.asarray([len(symbols) for symbols in encoded])
@@ -111,7 +113,8 @@ def read_states(
         A float32 array of shape (texts, d) for every (canonical hook name, position).
 
     Raises:
-        ValueError: If a position is unknown, there is no text, or one is empty.
+        ValueError: If a position is unknown, there is no text, one is empty, or `batch` is
+            under 1.
         LookupError: If a hook is unknown.
         FloatingPointError: If a state is not a number.
     """
@@ -143,8 +146,11 @@ def encode_texts(network: MLSTM, texts: Sequence[str]) -> list[list[int]]:
     """Symbols of every text.
 
     Raises:
-        ValueError: If there is no text, or one is empty; its index is given.
+        ValueError: If there is no text, or one is empty; its index is given. Also for one string,
+            which would be read as a text for each character.
     """
+    if isinstance(texts, str):
+        raise ValueError(f"the texts are one string, {texts!r:.60}; give a list of texts")
     if not texts:
         raise ValueError("there is no text to read; give at least one")
     encoded = []

@@ -107,6 +107,19 @@ def test_an_empty_text_is_refused_by_its_index(network: MLSTM) -> None:
         read_states(network, [])
 
 
+def test_one_string_is_not_taken_for_a_text_of_each_character(network: MLSTM) -> None:
+    with pytest.raises(ValueError, match="the texts are one string, 'dull'; give a list of texts"):
+        read_states(network, "dull")
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_or_chunk_of_nothing_is_refused(network: MLSTM, size: int) -> None:
+    with pytest.raises(ValueError, match=f"batch is {size} and chunk 8; both must be at least 1"):
+        read_states(network, ["a"], batch=size)
+    with pytest.raises(ValueError, match=f"batch is 256 and chunk {size}; both must be at least 1"):
+        next(stream_states(network, ["a"], [C], chunk=size))
+
+
 def test_an_unknown_hook_or_position_is_refused(network: MLSTM) -> None:
     with pytest.raises(LookupError, match="no hook point is called 'hook_q'"):
         read_states(network, ["a"], ["hook_q"])
