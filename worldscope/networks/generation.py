@@ -145,16 +145,17 @@ def draw(
     Symbols are in the order of the alphabet, so that only top-k and top-p have to sort them.
 
     Raises:
-        FloatingPointError: If a logit is not a number.
+        FloatingPointError: If a logit is not a number, or the largest is infinite.
     """
-    if logits.isnan().any():
+    scores = logits / (sampling.temperature or 1.0)
+    if not scores.amax(dim=1).isfinite().all():
         raise FloatingPointError(
             "the scores of the next symbol are not numbers: an edit is too strong, "
-            "or the weights are damaged"
+            "the temperature too low, or the weights are damaged"
         )
     if sampling.temperature == 0:
-        return logits.argmax(dim=1)
-    probabilities = (logits / sampling.temperature).softmax(dim=1)
+        return scores.argmax(dim=1)
+    probabilities = scores.softmax(dim=1)
     if sampling.top_k is not None or sampling.top_p is not None:
         probabilities = _keep_likeliest(probabilities, sampling)
     return _inverse_cumulative(probabilities, uniforms.double().unsqueeze(1))
@@ -192,12 +193,12 @@ def _keep_likeliest(
 ) -> Float[Tensor, "batch n_symbols"]:
     """Probabilities with those outside top-k and top-p set to zero."""
     ranked, order = probabilities.sort(dim=1, descending=True, stable=True)
-    mass_before = ranked.cumsum(dim=1) - ranked
+    mass = ranked.double().cumsum(dim=1)
     keep = torch.ones_like(ranked, dtype=torch.bool)
     if sampling.top_k is not None:
         keep[:, sampling.top_k :] = False
     if sampling.top_p is not None:
-        keep &= mass_before < sampling.top_p
+        keep &= mass - ranked < sampling.top_p * mass[:, -1:]
     return torch.zeros_like(probabilities).scatter(1, order, ranked * keep)
 
 

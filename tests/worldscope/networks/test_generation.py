@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from worldscope.networks.codecs import BPECodec
-from worldscope.networks.generation import Sampling, draw, stream
+from worldscope.networks.generation import Sampling, _keep_likeliest, draw, stream
 from worldscope.networks.hooked import HookPoint
 from worldscope.networks.loading import new_mlstm
 from worldscope.networks.mlstm import MLSTM
@@ -86,6 +86,27 @@ def test_temperature_zero_takes_the_likeliest_whatever_was_drawn() -> None:
 def test_scores_that_are_not_numbers_are_an_error() -> None:
     with pytest.raises(FloatingPointError, match="not numbers: an edit is too strong"):
         draw(torch.tensor([[0.0, torch.nan]]), torch.rand(1), Sampling())
+
+
+@pytest.mark.parametrize("row", [[0.0, torch.inf], [torch.inf] * 2, [-torch.inf] * 2])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_row_of_scores_without_a_finite_largest_one_is_an_error(
+    row: list[float], temperature: float
+) -> None:
+    """Their softmax is not a number, and the first symbol would be drawn for ever."""
+    logits = torch.stack([torch.zeros(2), torch.tensor(row)])
+    with pytest.raises(FloatingPointError, match="not numbers: an edit is too strong"):
+        draw(logits, torch.rand(2), Sampling(temperature))
+
+
+def test_a_temperature_at_which_scores_overflow_is_an_error() -> None:
+    with pytest.raises(FloatingPointError, match="the temperature too low"):
+        draw(torch.tensor([[5.0, 9.0]]), torch.rand(1), Sampling(temperature=1e-38))
+
+
+def test_all_of_the_mass_is_all_symbols() -> None:
+    probabilities = torch.softmax(4 * torch.randn(20, 4096), dim=1)
+    assert torch.equal(_keep_likeliest(probabilities, Sampling(top_p=1.0)), probabilities)
 
 
 @pytest.mark.parametrize(
