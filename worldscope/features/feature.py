@@ -47,6 +47,8 @@ class Feature:
             )
         if not np.isclose(self.read @ self.write, 1.0, atol=1e-4):
             raise ValueError(f"read @ write is {self.read @ self.write:.4g}; it must be 1")
+        if not np.isfinite(self.mean):
+            raise ValueError(f"{self.origin} has mean {self.mean}; it must be a finite number")
         if not self.sd > 0:
             raise ValueError(
                 f"{self.origin} has standard deviation {self.sd}; a constant cannot be steered"
@@ -111,7 +113,7 @@ def load_feature(folder: str | Path) -> Feature:
         described = read_json(folder / "feature.json")
         directions = load_file(folder / "directions.safetensors")
         return Feature(read=directions["read"], write=directions["write"], **described)
-    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except (SafetensorError, json.JSONDecodeError, UnicodeError, KeyError, TypeError) as error:
         raise ValueError(f"{folder} holds a damaged feature ({error}); save it again") from None
 
 
@@ -129,7 +131,8 @@ def unit_feature(
 
     Raises:
         IndexError: If there is no such unit.
-        ValueError: If the unit is constant over the training text.
+        ValueError: If the unit is constant over the training text, or the statistics are of
+            another width than the network.
     """
     d = len(statistics.mean)
     if not 0 <= unit < d:
@@ -157,9 +160,16 @@ def direction_feature(
         origin: How it was found.
 
     Raises:
-        ValueError: If the direction has another width than the hook, is zero or not finite, or
-            the activations are constant along it.
+        ValueError: If the direction has another width than the hook, is zero or not finite, the
+            activations are constant along it, or the statistics are of another width than the
+            network.
     """
+    width = network.hook_dict[network.hook_name(statistics.hook)].width
+    if statistics.mean.shape != (width,):
+        raise ValueError(
+            f"the statistics are {len(statistics.mean)} wide, but {statistics.hook} of this "
+            f"network is {width}; measure them on the network itself"
+        )
     norm = float(np.linalg.norm(direction))
     if direction.shape != statistics.mean.shape or not 0 < norm < np.inf:
         raise ValueError(

@@ -39,8 +39,8 @@ class Edit(ABC):
         self, acts: Float[Tensor, "batch 1 d"], hook: HookPoint
     ) -> Float[Tensor, "batch 1 d"]:
         """Applies the edit to the activations of one step."""
-        read = torch.as_tensor(self.feature.read, device=acts.device)
-        write = torch.as_tensor(self.feature.write, device=acts.device)
+        read = torch.as_tensor(self.feature.read).to(acts)
+        write = torch.as_tensor(self.feature.write).to(acts)
         return acts + self.change(acts @ read).unsqueeze(-1) * write
 
 

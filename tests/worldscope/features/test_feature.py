@@ -117,6 +117,15 @@ def test_a_file_without_a_field_is_refused(network, statistics, tmp_path: Path) 
         load_feature(tmp_path)
 
 
+def test_a_file_that_is_not_text_is_refused(network, statistics, tmp_path: Path) -> None:
+    from worldscope.features.feature import load_feature, unit_feature
+
+    unit_feature(network, statistics, 1).save(tmp_path)
+    (tmp_path / "feature.json").write_bytes(b"\xff\xff")
+    with pytest.raises(ValueError, match=r"holds a damaged feature \(.+\); save it again"):
+        load_feature(tmp_path)
+
+
 @pytest.mark.parametrize("unit", [-1, 6])
 def test_a_unit_out_of_range_is_refused(network, statistics, unit: int) -> None:
     from worldscope.features.feature import unit_feature
@@ -134,6 +143,25 @@ def test_a_feature_of_another_network_is_refused(network, statistics) -> None:
     feature.check_fits(network)
     with pytest.raises(ValueError, match=f"not on {other.digest}; find it again there"):
         feature.check_fits(other)
+
+
+def test_statistics_of_a_wider_network_are_refused(network, statistics) -> None:
+    from worldscope.features.feature import unit_feature
+    from worldscope.networks.loading import new_mlstm
+
+    narrow = new_mlstm(d_hidden=5, d_embed=4)
+    with pytest.raises(ValueError, match="are 6 wide, but lstm.0.hook_c of this network is 5"):
+        unit_feature(narrow, statistics, 5)
+
+
+def test_a_mean_that_is_not_a_number_is_refused(network, statistics) -> None:
+    from dataclasses import replace
+
+    from worldscope.features.feature import unit_feature
+
+    feature = unit_feature(network, statistics, 0)
+    with pytest.raises(ValueError, match="unit 0 has mean nan; it must be a finite number"):
+        replace(feature, mean=float("nan"))
 
 
 def test_a_zero_direction_and_a_constant_unit_cannot_become_features(network, statistics) -> None:

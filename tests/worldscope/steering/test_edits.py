@@ -1,5 +1,7 @@
 """What each edit does to activations, step by step, and that it leaves no trace."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,19 @@ def test_clamp_holds_the_value_at_every_step(network, feature, strength: float) 
         values = feature.values(states(network).numpy())
     target = feature.mean + feature.sign * strength * feature.sd
     np.testing.assert_allclose(values, target, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["Clamp", "Add"])
+def test_directions_of_either_precision_steer_alike(network, feature, kind: str) -> None:
+    from worldscope.steering import edits
+
+    axis = np.eye(6)[3]
+    seen = []
+    for dtype in (np.float32, np.float64):
+        typed = replace(feature, read=axis.astype(dtype), write=axis.astype(dtype))
+        with edits.steer(network, getattr(edits, kind)(typed, 2.0)):
+            seen.append(states(network))
+    assert torch.equal(*seen)
 
 
 @pytest.mark.parametrize("kind", ["Clamp", "Add"])
