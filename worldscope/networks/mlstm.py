@@ -209,7 +209,9 @@ class MLSTM(HookedNetwork):
         """Loss in nats of each symbol after the first, given those before it: (batch, time − 1)."""
         symbols = self.to_symbols(inputs)
         logits = self(symbols[:, :-1]).logits
-        return functional.cross_entropy(logits.transpose(1, 2), symbols[:, 1:], reduction="none")
+        return functional.cross_entropy(
+            logits.transpose(1, 2), symbols[:, 1:].long(), reduction="none"
+        )
 
     def generate(self, prompts: str | Sequence[str], **settings: Any) -> list[Generation]:
         """Continues texts; see `worldscope.networks.generation.generate` for the settings."""
@@ -269,7 +271,7 @@ class MLSTM(HookedNetwork):
 
     def _cached_weights(self) -> Weights:
         """Kept between calls, except in training: a fused optimiser leaves `_version` alone."""
-        if self.embed.requires_grad:
+        if any(parameter.requires_grad for parameter in self.parameters()):
             return self.normalised()
         key = (self.dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
         if self._ready is None or self._ready[0] != key:

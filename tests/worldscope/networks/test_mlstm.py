@@ -94,6 +94,11 @@ def test_loss_is_the_surprise_of_each_symbol_after_the_first(network: MLSTM) -> 
             assert losses[row, t].item() == pytest.approx(surprise, rel=1e-4)
 
 
+def test_short_integers_are_symbols_too(network: MLSTM) -> None:
+    symbols = random_symbols()
+    assert torch.equal(network.loss(symbols.int()), network.loss(symbols))
+
+
 def test_a_text_is_read_as_its_symbols(network: MLSTM) -> None:
     symbols = torch.tensor([list(b"\n Good film. ")])
     assert torch.equal(network.to_symbols(TEXT), symbols)
@@ -226,6 +231,22 @@ def test_a_step_of_training_is_noticed(network: MLSTM, fused: bool, frozen: bool
         network.requires_grad_(True)
         assert torch.equal(after, fresh(symbols).logits)
         assert not torch.allclose(after, before)
+
+
+def test_a_step_beside_a_frozen_embedding_is_noticed() -> None:
+    network = new_mlstm(d_hidden=6, d_embed=5)
+    network.embed.requires_grad_(False)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=0.1, fused=True)
+    symbols = random_symbols()
+    loss, _ = network.training_loss(symbols, network.zero_state(3))
+    before = network(symbols).logits
+    loss.backward()
+    optimiser.step()
+    fresh = new_mlstm(d_hidden=6, d_embed=5)
+    fresh.load_state_dict(network.state_dict())
+    assert torch.equal(network(symbols).logits, fresh(symbols).logits)
+    assert not torch.equal(network(symbols).logits, before)
 
 
 def test_bfloat16_logits_stay_near_float32(network: MLSTM) -> None:
