@@ -107,6 +107,13 @@ def test_units_finds_a_unit_for_a_label_that_even_random_weights_show(
     assert best["test_accuracy"] > 0.8
 
 
+def test_no_threads_are_refused_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = run(capsys, "train", "mlstm", "--data", "any.txt", "--threads", "0")
+    assert status == 1
+    assert "threads is 0; it must be at least 1" in err
+    assert "Traceback" not in err
+
+
 def test_train_writes_a_network_that_loads_and_goes_on_where_it_stopped(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -92,6 +92,8 @@ def train_mlstm(
     from worldscope.networks.train_command import train
 
     if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads is {threads}; it must be at least 1")
         torch.set_num_threads(threads)
     world = _training_world(data, folder, text_column, group_column)
     out = out or f"trainings/mlstm-{codec}-{hidden}-{world.name}"

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from worldscope.networks.codecs import BPECodec, BytesCodec, Codec, load_codec
+import torch
+
+from worldscope.networks.codecs import BPECodec, BytesCodec, Codec, frame, load_codec
 from worldscope.networks.corpus import pack
 from worldscope.networks.loading import load_network, new_mlstm
 from worldscope.networks.mlstm import MLSTM
@@ -44,10 +46,12 @@ def train(
         config: How to train.
 
     Raises:
-        ValueError: If `out` holds a training with other settings.
+        ValueError: If `out` holds a training with other settings, a text is empty (its index is
+            given), or the device cannot be used.
     """
     from tqdm.auto import tqdm
 
+    _check(texts, device)
     out.mkdir(parents=True, exist_ok=True)
     kept, held = split_texts(texts, groups, fraction=VALIDATION_FRACTION, seed=config.seed)
     network = _start(kept, out, codec, hidden, embed, init, config.seed).to(device)
@@ -58,6 +62,20 @@ def train(
     total = round(trainer.steps * trainer.bytes_per_step)
     with tqdm(total=total, initial=seen, unit="B", unit_scale=True, desc="training") as bar:
         trainer.run(lambda progress: _show(bar, progress, trainer.bytes_per_step))
+
+
+def _check(texts: Sequence[str], device: str) -> None:
+    """Refuses what would stop the training later, where a text's index is no longer known."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        said = " ".join(str(error).split())
+        raise ValueError(f"device {device!r} cannot be used here: {said}") from None
+    for index, text in enumerate(texts):
+        try:
+            frame(text)
+        except ValueError as error:
+            raise ValueError(f"text {index}: {error}") from None
 
 
 def _start(

@@ -1,5 +1,6 @@
 """Settings of a training, as the command line shows them."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -34,5 +35,8 @@ class TrainConfig:
         for name in ("total_bytes", "batch", "chunk", "lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for megabytes in self.snapshots:
+            if not 0 < megabytes < math.inf:
+                raise ValueError(f"a snapshot is at {megabytes} MB; it must be above 0 and finite")
         if not 0 <= self.decay_fraction <= 1:
             raise ValueError(f"decay_fraction is {self.decay_fraction}; it must be from 0 to 1")

@@ -108,6 +108,23 @@ def test_pieces_are_those_of_the_checkpoint_when_it_goes_on(tmp_path: Path) -> N
     assert (tmp_path / "codec.json").read_text() == (checkpoint / "codec.json").read_text()
 
 
+@pytest.mark.parametrize("codec", ["bytes", "bpe"])
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_an_empty_text_is_refused_by_its_index_whatever_part_it_is_in(
+    tmp_path: Path, codec: str, place: int
+) -> None:
+    texts = [*TEXTS[:place], "<br />", *TEXTS[place:]]
+    with pytest.raises(ValueError, match=f"text {place}: the text is empty"):
+        start(tmp_path, texts, codec=codec)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_refused_in_one_sentence(tmp_path: Path, device: str) -> None:
+    with pytest.raises(ValueError, match=f"device '{device}' cannot be used here: ") as caught:
+        start(tmp_path, device=device)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_single_group_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least two groups"):
         start(tmp_path, TEXTS[:1])

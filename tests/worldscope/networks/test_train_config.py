@@ -23,3 +23,9 @@ def test_a_rate_that_is_not_a_number_is_refused() -> None:
 def test_the_rate_falls_over_a_part_of_the_training(fraction: float) -> None:
     with pytest.raises(ValueError, match="decay_fraction is .*; it must be from 0 to 1"):
         TrainConfig(decay_fraction=fraction)
+
+
+@pytest.mark.parametrize("megabytes", [-5.0, 0.0, math.nan, math.inf])
+def test_a_snapshot_is_taken_after_some_text(megabytes: float) -> None:
+    with pytest.raises(ValueError, match=f"a snapshot is at {megabytes} MB; it must be above 0"):
+        TrainConfig(snapshots=(1.0, megabytes))
