@@ -12,9 +12,9 @@ from worldscope.figures.look import BASELINE, NEGATIVE, POSITIVE, blank, plain
 
 _BINS = 60
 _RANKING = ("unit", "auroc", "accuracy", "sign")
-_SIGNS = (
-    (1, POSITIVE, "circle", "higher on the positive class"),
-    (-1, NEGATIVE, "diamond", "higher on the negative class"),
+_SIDES = (
+    (True, POSITIVE, "circle", "higher on the positive class"),
+    (False, NEGATIVE, "diamond", "higher on the negative class"),
 )
 
 
@@ -33,7 +33,7 @@ def unit_histograms(
         values: One activation a row.
         labels: 0 or 1 a row.
         unit_name: What was measured, and in which unit: the title of the x axis.
-        threshold: The decision threshold, drawn as a line.
+        threshold: The decision threshold, drawn as a line; an infinite one lies outside.
         label_names: What 0 and 1 mean.
 
     Raises:
@@ -41,7 +41,7 @@ def unit_histograms(
             both present, or if a value is not finite.
     """
     _check_histogram(values, labels)
-    edges = np.histogram_bin_edges(values, bins=_BINS)
+    edges = np.histogram_bin_edges(values.astype(np.float64), bins=_BINS)
     figure = blank(x_title=unit_name, y_title="share of the class in each bin (%)", title=title)
     for label, colour in enumerate((NEGATIVE, POSITIVE)):
         rows = values[labels == label]
@@ -53,7 +53,7 @@ def unit_histograms(
             marker={"color": colour, "opacity": 0.6, "line": {"width": 0}},
             hovertemplate="%{x:.3g}: %{y:.2f} %",
         )
-    if threshold is not None:
+    if threshold is not None and np.isfinite(threshold):
         figure.add_vline(
             x=threshold,
             line={"dash": "dash", "color": BASELINE, "width": 2},
@@ -75,8 +75,8 @@ def ranking_scatter(ranking: pd.DataFrame, *, top: int = 5, title: str | None = 
     require_columns(ranking, _RANKING, figure="ranking_scatter")
     ranked = ranking.sort_values("auroc", ascending=False, ignore_index=True)
     figure = blank(x_title="rank (units)", y_title="AUROC (0.5 is chance)", title=title)
-    for sign, colour, symbol, name in _SIGNS:
-        part = ranked.loc[ranked["sign"] == sign]
+    for on_positive, colour, symbol, name in _SIDES:
+        part = ranked.loc[(ranked["auroc"] >= 0.5) == on_positive]
         figure.add_scatter(
             x=np.asarray(part.index) + 1,
             y=part["auroc"].to_numpy(),

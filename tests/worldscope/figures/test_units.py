@@ -58,6 +58,18 @@ def test_the_classes_are_named_with_their_sizes_and_the_threshold_is_drawn(
     assert figure.layout.annotations[0].text == "threshold 0.5"
 
 
+def test_values_of_few_digits_that_hardly_differ_are_drawn(traces: Callable[..., Any]) -> None:
+    values = np.nextafter(np.ones(4), np.array([1, 1, 2, 2]), dtype=np.float32)
+    figure = unit_histograms(values, np.array([0, 0, 1, 1]), unit_name="u")
+    assert [(bar.y[0], bar.y[-1]) for bar in traces(figure)] == [(100, 0), (0, 100)]
+
+
+def test_a_threshold_below_every_value_is_no_line() -> None:
+    values, labels = np.array([0.0, 1.0]), np.array([0, 1])
+    figure = unit_histograms(values, labels, unit_name="u", threshold=-np.inf)
+    assert not figure.layout.shapes and not figure.layout.annotations
+
+
 @pytest.mark.parametrize(
     ("values", "labels", "complaint"),
     [
@@ -72,12 +84,24 @@ def test_what_cannot_be_drawn_is_named(values: list, labels: list, complaint: st
         as_users_call(unit_histograms)(np.array(values), np.array(labels), unit_name="u")
 
 
-def test_units_are_sorted_by_auroc_and_split_by_sign(traces: Callable[..., Any]) -> None:
+def test_units_are_sorted_by_auroc_and_split_at_chance(traces: Callable[..., Any]) -> None:
     positive, negative = traces(ranking_scatter(RANKING, top=2))
     assert positive.x.tolist() == [1, 2, 3]
     assert positive.y.tolist() == [0.95, 0.55, 0.50]
     assert positive.customdata.tolist() == [["11", 0.9], ["10", 0.54], ["13", 0.51]]
     assert (negative.x.tolist(), negative.y.tolist()) == ([4], [0.10])
+
+
+def test_a_unit_that_is_higher_on_one_class_may_have_its_best_cut_the_other_way(
+    traces: Callable[..., Any],
+) -> None:
+    ranking = RANKING.assign(sign=[-1, -1, 1, 1])
+    positive, negative = traces(ranking_scatter(ranking))
+    assert (positive.name, positive.y.tolist()) == (
+        "higher on the positive class",
+        [0.95, 0.55, 0.50],
+    )
+    assert negative.y.tolist() == [0.10]
 
 
 def test_the_units_farthest_from_chance_are_named_at_their_points() -> None:
