@@ -39,7 +39,7 @@ class RawInputModel:
 
     def scores(self, texts: Sequence[str]) -> Float[np.ndarray, " n"]:
         """Log-odds of label 1."""
-        rows = self.vectoriser.transform(_as_received(texts))
+        rows = self.vectoriser.transform(_as_received(texts, self.ngrams))
         return self.classifier.decision_function(rows).astype(np.float64)
 
     def predict(self, texts: Sequence[str]) -> Int[np.ndarray, " n"]:
@@ -60,7 +60,7 @@ def fit_raw_input(
     """Fits every strength on train and keeps the one that is most accurate on dev.
 
     Of equally accurate ones it is the smallest C. Texts are cleaned and framed as the network
-    receives them, a byte for a character. Memory: about 8 bytes for each different n-gram of each
+    receives them. Memory: about 8 bytes for each different n-gram of each
     text, which for byte 1-5-grams is about 30 times the text.
 
     Args:
@@ -89,8 +89,8 @@ def fit_raw_input(
         dtype=np.float32,  # pyright: ignore[reportArgumentType]  # likewise
     )
     vectoriser = make_pipeline(hashing, TfidfTransformer(sublinear_tf=True))
-    train = vectoriser.fit_transform(_as_received(train_texts))
-    dev = vectoriser.transform(_as_received(dev_texts))
+    train = vectoriser.fit_transform(_as_received(train_texts, ngrams))
+    dev = vectoriser.transform(_as_received(dev_texts, ngrams))
     fitted, accuracies = {}, {}
     for strength in sorted(strengths):
         fitted[strength] = LogisticRegression(C=strength, max_iter=1000).fit(train, train_labels)
@@ -99,6 +99,7 @@ def fit_raw_input(
     return RawInputModel(vectoriser, fitted[best], ngrams, best, tuple(accuracies.values()))
 
 
-def _as_received(texts: Sequence[str]) -> list[str]:
-    """Framed texts with one character, U+0000 to U+00FF, for each byte."""
-    return [frame(text).encode().decode("latin-1") for text in texts]
+def _as_received(texts: Sequence[str], ngrams: Ngrams) -> list[str]:
+    """Framed texts; for bytes with one character, U+0000 to U+00FF, for each."""
+    framed = [frame(text) for text in texts]
+    return framed if ngrams == "words" else [text.encode().decode("latin-1") for text in framed]

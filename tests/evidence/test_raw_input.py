@@ -56,6 +56,13 @@ def test_a_character_beyond_ascii_is_several_bytes() -> None:
     assert model.predict(["ũ"]).tolist() == [0]
 
 
+def test_words_of_any_alphabet_are_counted_whole() -> None:
+    texts = ["плп", "лпл"] * 20
+    labels = np.arange(40) % 2
+    model = fit_raw_input(texts, labels, texts, labels, ngrams="words", strengths=(16.0,), bits=16)
+    assert (model.predict(texts) == labels).all()
+
+
 def test_labels_of_one_class_are_refused() -> None:
     with pytest.raises(ValueError, match="both 0 and 1 are needed"):
         fit_raw_input(["a", "b"], np.array([1, 1]), ["a", "b"], np.array([0, 1]))
