@@ -15,6 +15,7 @@ from evidence.steering_effect import SteeringConfig, measure_steering
 from evidence.writing import WritingConfig
 from experiments.sentiment_neuron.config import StudyConfig
 from experiments.sentiment_neuron.decoding import Decoded, Site
+from experiments.sentiment_neuron.parts import LabelledTexts, draw
 from worldscope.features.feature import Feature, direction_feature, unit_feature
 from worldscope.features.statistics import Statistics
 from worldscope.networks.mlstm import MLSTM
@@ -61,7 +62,8 @@ def steer_both(
     if not judges:
         return
     run.table("judges", _judges_table(judges))
-    texts = _test_texts(site, length=4 * length)
+    real = held_out_texts(site, TEXTS_FOR_COST, seed=config.seed)
+    texts = [text[: 4 * length] for text in real.texts]
     settings = _settings(network, texts, config)
     tables, means, verdicts, generations, ablations = [], [], [], [], []
     for feature, placebos in _features(network, statistics, chosen, config):
@@ -91,7 +93,7 @@ def _ablate(
 ) -> pd.DataFrame:
     """What the network and the L1 probe lose when the feature is held at its mean."""
     site = chosen.site
-    texts = site.texts.take(site.parts["test"][: config.ablation_texts])
+    texts = held_out_texts(site, config.ablation_texts, seed=config.seed)
     return measure_ablation(
         network,
         feature,
@@ -169,8 +171,9 @@ def _settings(network: MLSTM, texts: Sequence[str], config: StudyConfig) -> Stee
     )
 
 
-def _test_texts(site: Site, *, length: int) -> list[str]:
-    return [site.texts.texts[row][:length] for row in site.parts["test"][:TEXTS_FOR_COST]]
+def held_out_texts(site: Site, count: int, *, seed: int) -> LabelledTexts:
+    """Some test texts, drawn at random: a data set may hold one class first, then the other."""
+    return draw(site.texts.take(site.parts["test"]), count, seed)
 
 
 def _judges_table(judges: Sequence[CalibratedJudge]) -> pd.DataFrame:
