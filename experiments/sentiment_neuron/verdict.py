@@ -47,9 +47,15 @@ def verdict_on(found: Decoded, measured: pd.DataFrame) -> str:
         f"{unit.value:.1%} [{unit.low:.1%}, {unit.high:.1%}] of {unit.n} test texts, the L1 probe "
         f"{probe.value:.1%}, the best unit of untrained networks {untrained:.1%}. "
     )
+    stands_out = found.p_value <= ALPHA and unit.low > untrained
+    if probe.low <= chance and stands_out and unit.low > chance:
+        return said + (
+            "The unit stands out from shuffled labels and untrained networks, but the probe's "
+            "interval reaches chance, so that it cannot say what share of the sentiment this is."
+        )
     if probe.low <= chance:
         return said + "Sentiment cannot be read here: the probe's interval reaches chance."
-    if found.p_value > ALPHA or unit.low <= untrained:
+    if not stands_out:
         return said + (
             "No single unit stands out from shuffled labels and untrained networks: what the probe "
             f"reads is spread over {spread}."

@@ -28,3 +28,23 @@ def test_texts_are_drawn_from_all_of_a_test_part_that_holds_one_class_first() ->
     drawn = held_out_texts(site(np.zeros((500, 1)), labels), 50, seed=0)
     assert len(drawn) == 50 and 15 < drawn.labels.sum() < 35
     assert {text for text in drawn.texts} <= {f"text {row}" for row in PARTS["test"]}
+
+
+def test_a_unit_whose_numbers_are_too_small_for_the_probe_is_not_called_unreadable() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 500)
+    acts = 1e-4 * random.standard_normal((500, 5))
+    acts[:, 3] += 4e-4 * labels
+    found = decode(site(acts, labels), permutations=50, label_seeds=1, seed=0)
+    assert found.unit == 3 and found.unit_accuracy.low > 0.85
+    assert found.probe.n_nonzero == 0
+    said = verdict_on(found, MEASURED)
+    assert "The unit stands out from shuffled labels and untrained networks, but the probe" in said
+    assert "cannot be read" not in said
+
+
+def test_noise_is_said_to_be_unreadable() -> None:
+    random = np.random.default_rng(0)
+    noise = site(random.standard_normal((500, 5)), random.integers(0, 2, 500))
+    found = decode(noise, permutations=50, label_seeds=1, seed=0)
+    assert "Sentiment cannot be read here" in verdict_on(found, MEASURED)
