@@ -73,7 +73,7 @@ class Decoded:
     probe_accuracy: Interval
     ksparse_accuracy: dict[int, Interval]
     shuffled_probe: Float[np.ndarray, " shuffles"]
-    """Test accuracy of L1 probes that were fitted to shuffled labels."""
+    """Test accuracy of L1 probes that were fitted to shuffled labels, C chosen by true ones."""
     participation: float | None
     """In how many units the probe's variance lies; None if it gives no unit a weight."""
 
@@ -136,15 +136,12 @@ def _participation(probe: LinearProbe, acts: Float[np.ndarray, "n d"]) -> float 
 
 
 def _shuffled(site: Site, seed: int) -> Float[np.ndarray, " shuffles"]:
-    columns = {
-        part: label_permutations(
-            site.of(part)[1], site.groups(part), permutations=SHUFFLES, seed=seed
-        )
-        for part in ("train", "dev")
-    }
-    probes = fit_l1_path_many(
-        site.of("train")[0], columns["train"], site.of("dev")[0], columns["dev"]
+    (train_acts, train_labels), (dev_acts, dev_labels) = site.of("train"), site.of("dev")
+    shuffled = label_permutations(
+        train_labels, site.groups("train"), permutations=SHUFFLES, seed=seed
     )
+    truth = np.repeat(dev_labels[:, None], SHUFFLES, axis=1)
+    probes = fit_l1_path_many(train_acts, shuffled, dev_acts, truth)
     return np.array([probe.accuracy(*site.of("test")) for probe in probes])
 
 

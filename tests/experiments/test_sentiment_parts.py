@@ -48,3 +48,19 @@ def test_noise_is_said_to_be_unreadable() -> None:
     noise = site(random.standard_normal((500, 5)), random.integers(0, 2, 500))
     found = decode(noise, permutations=50, label_seeds=1, seed=0)
     assert "Sentiment cannot be read here" in verdict_on(found, MEASURED)
+
+
+def test_labels_are_shuffled_in_the_training_part_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    here = site(random.standard_normal((500, 3)), random.integers(0, 2, 500))
+    seen = []
+    fit = decoding.fit_l1_path_many
+    monkeypatch.setattr(
+        decoding, "fit_l1_path_many", lambda *given: seen.append(given) or fit(*given)
+    )
+    decode(here, permutations=1, label_seeds=1, seed=0)
+    ((_, train, _, dev),) = seen
+    assert (dev == here.of("dev")[1][:, None]).all()
+    true = here.of("train")[1]
+    assert (train.sum(axis=0) == true.sum()).all()
+    assert (train != true[:, None]).any(axis=0).all()
