@@ -48,6 +48,12 @@ class StudyConfig:
     ablation_placebos: int = 5
     """Placebos that are ablated too."""
 
+    def __post_init__(self) -> None:
+        at_least = {"random_networks": 1, "permutations": 1, "label_seeds": 1, "prompts": 4}
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
+
 
 PRESETS: dict[Preset, StudyConfig] = {
     "demo": StudyConfig(

@@ -64,3 +64,12 @@ def test_labels_are_shuffled_in_the_training_part_alone(monkeypatch: pytest.Monk
     true = here.of("train")[1]
     assert (train.sum(axis=0) == true.sum()).all()
     assert (train != true[:, None]).any(axis=0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("random_networks", 0), ("permutations", 0), ("label_seeds", 0), ("prompts", 3)],
+)
+def test_too_few_of_anything_is_refused_before_the_study(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
+        StudyConfig(worlds=("short",), **{name: value})
