@@ -34,8 +34,9 @@ DEFINITIONS = {
     "labels.",
     "sd": "Standard deviation over all symbols of training text.",
     "clamp": "Hold a feature at its mean plus so many sd, at every step.",
-    "placebo": "A feature of the same kind that does not track sentiment, moved equally far on "
-    "each row (equal norm) or by equally many of its own sd (equal sd).",
+    "placebo": "A unit that does not track sentiment, or for the probe's direction, and where such "
+    "units are too few, a random direction as the activations spread; moved equally far on each "
+    "row (equal norm) or by equally many of its own sd (equal sd).",
     "judged share": "Share of continuations that a judge calls positive. Judges never read the "
     "network.",
     "cost": "Bits per byte of the steered text under the unsteered network, minus those of "
@@ -148,7 +149,9 @@ def _emergence(report: Report, run: Run) -> None:
         figure = figures.emergence_curve(wide.index.to_numpy(), scores)
         run.figure(f"emergence-{position}", figure)
         report.figure(
-            figure, caption=f"{position} state: test accuracy of checkpoints (8-bit weights)"
+            figure,
+            caption=f"{position} state: test accuracy of checkpoints (8-bit weights) and, last, of "
+            "the network itself",
         )
 
 
@@ -178,7 +181,8 @@ def _steering(report: Report, run: Run) -> None:
         return
     table, means = run.load_table("steering"), run.load_table("steering_placebos")
     report.table(
-        run.load_table("judges"), caption="The judges on real text of the generated length"
+        run.load_table("judges"),
+        caption="The judges on real text, cut to the generated length where it is longer",
     )
     report.table(
         run.load_table("steering_verdict"),

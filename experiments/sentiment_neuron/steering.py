@@ -66,7 +66,7 @@ def steer_both(
     texts = [text[: 4 * length] for text in real.texts]
     settings = _settings(network, texts, config)
     tables, means, verdicts, generations, ablations = [], [], [], [], []
-    for feature, placebos in _features(network, statistics, chosen, config):
+    for feature, placebos in features_to_steer(network, statistics, chosen, config):
         feature.save(run.path / "features" / feature.origin.replace(" ", "-"))
         prompts = PROMPTS[: config.prompts]
         result = measure_steering(
@@ -133,26 +133,29 @@ def make_judges(
     return usable, refused
 
 
-def _features(
+def features_to_steer(
     network: MLSTM, statistics: Statistics, chosen: Decoded, config: StudyConfig
 ) -> Iterator[tuple[Feature, list[Feature]]]:
-    """The unit, and the probe's direction if the probe has one, each with placebos of its kind."""
+    """The unit, and the probe's direction if the probe has one, each with placebos of its kind.
+
+    Where too few units do not track the label, the unit's placebos are directions too.
+    """
     site, label, many = chosen.site, "positive review", config.placebos
     sign = int(chosen.ranking.sign[chosen.unit])
     states = {(site.hook, site.position): site.of("train")[0]}
-    yield (
-        unit_feature(network, statistics, chosen.unit, sign=sign, label=label),
-        placebo_units(
+    directions = placebo_directions(network, statistics, count=many, seed=config.seed)
+    try:
+        units = placebo_units(
             network, statistics, states, site.of("train")[1], count=many, seed=config.seed
-        ),
-    )
-    if chosen.probe.n_nonzero:
-        yield (
-            direction_feature(
-                network, statistics, chosen.probe.weight, label=label, origin="probe direction"
-            ),
-            placebo_directions(network, statistics, count=many, seed=config.seed),
         )
+    except ValueError:
+        units = directions
+    yield unit_feature(network, statistics, chosen.unit, sign=sign, label=label), units
+    if chosen.probe.n_nonzero:
+        direction = direction_feature(
+            network, statistics, chosen.probe.weight, label=label, origin="probe direction"
+        )
+        yield direction, directions
 
 
 def _settings(network: MLSTM, texts: Sequence[str], config: StudyConfig) -> SteeringConfig:
@@ -189,6 +192,7 @@ def _judges_table(judges: Sequence[CalibratedJudge]) -> pd.DataFrame:
                 "false_positive_rate": judge.false_positive_rate,
                 "separation": judge.separation,
                 "characters": judge.length,
+                "mean_characters": judge.mean_length,
             }
             for judge in judges
         ]

@@ -8,11 +8,13 @@ from experiments.sentiment_neuron import decoding
 from experiments.sentiment_neuron.config import StudyConfig
 from experiments.sentiment_neuron.decoding import Site, decode
 from experiments.sentiment_neuron.parts import LabelledTexts
-from experiments.sentiment_neuron.steering import held_out_texts
+from experiments.sentiment_neuron.steering import features_to_steer, held_out_texts
 from experiments.sentiment_neuron.verdict import verdict_on
+from worldscope.features.statistics import measure_statistics
+from worldscope.networks.loading import new_mlstm
 
 PARTS = {"train": np.arange(200), "dev": np.arange(200, 300), "test": np.arange(300, 500)}
-UNTRAINED = {"data": "set", "hook": "hook_c", "position": "final", "value": 0.55}
+UNTRAINED = {"data": "set", "hook": "lstm.0.hook_c", "position": "final", "value": 0.55}
 MEASURED = pd.DataFrame([{**UNTRAINED, "method": "best unit, random-init baseline, max of 3"}])
 
 
@@ -20,7 +22,7 @@ def site(acts: np.ndarray, labels: np.ndarray) -> Site:
     names = [f"text {row}" for row in range(len(labels))]
     splits = np.concatenate([np.repeat(part, len(rows)) for part, rows in PARTS.items()])
     texts = LabelledTexts("set", names, labels, np.array(names), splits)
-    return Site(texts, PARTS, "hook_c", "final", acts.astype(np.float32))
+    return Site(texts, PARTS, "lstm.0.hook_c", "final", acts.astype(np.float32))
 
 
 def test_texts_are_drawn_from_all_of_a_test_part_that_holds_one_class_first() -> None:
@@ -64,6 +66,23 @@ def test_labels_are_shuffled_in_the_training_part_alone(monkeypatch: pytest.Monk
     true = here.of("train")[1]
     assert (train.sum(axis=0) == true.sum()).all()
     assert (train != true[:, None]).any(axis=0).all()
+
+
+def test_where_every_unit_tracks_the_label_its_placebos_are_directions() -> None:
+    network = new_mlstm(d_hidden=6, d_embed=4)
+    statistics = measure_statistics(network, ["a good film", "a bad one"], "hook_c")
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 500)
+    found = decode(
+        site(random.standard_normal((500, 6)) + 4 * labels[:, None], labels),
+        permutations=1,
+        label_seeds=1,
+        seed=0,
+    )
+    config = StudyConfig(worlds=("short",), placebos=5)
+    (unit, placebos), (direction, _) = features_to_steer(network, statistics, found, config)
+    assert (unit.origin, direction.origin) == (f"unit {found.unit}", "probe direction")
+    assert [placebo.origin for placebo in placebos] == [f"random direction {i}" for i in range(5)]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,12 @@ def test_the_run_is_finished_and_has_its_tables(study: Run) -> None:
     assert wanted <= set(study.saved("tables"))
 
 
+def test_the_judges_say_how_long_the_texts_were_that_they_were_measured_on(study: Run) -> None:
+    judges = study.load_table("judges")
+    assert (judges["characters"] == 30).all()
+    assert judges["mean_characters"].between(10, 30).all()
+
+
 def test_every_method_stands_beside_its_baselines_at_every_site(study: Run) -> None:
     measured = study.measurements
     for _, rows in measured[measured["hook"] != ""].groupby(["data", "hook", "position"]):
