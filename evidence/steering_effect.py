@@ -98,8 +98,9 @@ def measure_steering(
         progress: Show a progress bar.
 
     Raises:
-        ValueError: If a feature belongs to another network, a placebo lies at another hook, there
-            are fewer than four different prompts, or two judges have one name or there is none.
+        ValueError: If a feature belongs to another network, a placebo lies at another hook, two
+            placebos have one origin, there are fewer than four different prompts, or two judges
+            have one name or there is none.
     """
     config = config or SteeringConfig()
     _check(network, feature, judges, prompts, placebos)
@@ -207,6 +208,12 @@ def _check(
 ) -> None:
     for placebo in (feature, *placebos):
         check_comparable(network, feature, placebo)
+    origins = [placebo.origin for placebo in placebos]
+    if twice := [origin for origin in dict.fromkeys(origins) if origins.count(origin) > 1]:
+        raise ValueError(
+            f"{origins.count(twice[0])} placebos are called {twice[0]}: "
+            "give each an origin of its own, or they would count as one"
+        )
     names = [judge.name for judge in judges]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"the judges are {names}; give one or more, each with its own name")

@@ -171,13 +171,15 @@ def test_wrong_input_is_named(planted, real_texts: list[str]) -> None:
     network, feature = planted.network, planted.feature
     judge = calibrated(16)
 
-    def measure(judges, prompts, of=network):
-        return measure_steering(of, feature, judges, prompts, real_texts, [])
+    def measure(judges, prompts, of=network, placebos=()):
+        return measure_steering(of, feature, judges, prompts, real_texts, placebos)
 
     with pytest.raises(ValueError, match="3 different prompts among 4"):
         measure([judge], ["a", "b", "c", "c"])
     with pytest.raises(ValueError, match=r"judges are \['letters', 'letters'\]"):
         measure([judge, judge], PROMPTS)
+    with pytest.raises(ValueError, match=f"2 placebos are called {feature.origin}"):
+        measure([judge], PROMPTS, placebos=[feature, feature.flipped("placebo")])
     with pytest.raises(ValueError, match="was found on network"):
         measure([judge], PROMPTS, of=new_mlstm(d_hidden=6, d_embed=4))
     with pytest.raises(ValueError, match="placebos cannot be steered at 9"):
