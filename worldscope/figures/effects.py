@@ -33,13 +33,15 @@ def steering_curve(table: pd.DataFrame, *, title: str | None = None) -> go.Figur
 
 
 def cost_curve(table: pd.DataFrame, *, budget: float = 0.15, title: str | None = None) -> go.Figure:
-    """What steering costs the text, against the strength, with the budget as a line.
+    """What steering costs the text, against the strength, with the budget as a line on both sides.
+
+    Text that is cheaper than unsteered text by more than the budget repeats itself.
 
     Args:
         table: A row for each steered thing and strength, with the columns steered (drawn as a
             placebo if that holds "placebo"), strength (in sd of the feature), cost (in bits per
             byte) and its interval low and high (null if not measured).
-        budget: The largest acceptable cost, in bits per byte.
+        budget: The largest acceptable cost, in bits per byte, above 0 or below.
 
     Raises:
         ValueError: If there are no rows, or a column is missing.
@@ -50,12 +52,13 @@ def cost_curve(table: pd.DataFrame, *, budget: float = 0.15, title: str | None =
     for index, steered in enumerate(in_order(table["steered"])):
         rows = table.loc[table["steered"].astype(str) == steered]
         _add_effect(figure, rows, "cost", steered, steered, index)
-    figure.add_hline(
-        y=budget,
-        line={"color": BASELINE, "dash": "dash", "width": 1.5},
-        name=f"budget: {budget:g}",
-        showlegend=True,
-    )
+    for level in (budget, -budget):
+        figure.add_hline(
+            y=level,
+            line={"color": BASELINE, "dash": "dash", "width": 1.5},
+            name=f"budget: ±{budget:g}",
+            showlegend=level == budget,
+        )
     return figure
 
 

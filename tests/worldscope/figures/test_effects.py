@@ -51,8 +51,9 @@ def test_costs_are_drawn_beside_the_budget(traces: Callable[..., Any]) -> None:
     figure = cost_curve(costs)
     assert [trace.name for trace in traces(figure)] == ["unit 3", "placebo units"]
     assert traces(figure)[0].y.tolist() == [0.1, 0.9]
-    (budget,) = figure.layout.shapes
-    assert (budget.y0, budget.name) == (0.15, "budget: 0.15")
+    budgets = [(line.y0, line.name, line.showlegend) for line in figure.layout.shapes]
+    name = "budget: ±0.15"
+    assert budgets == [(0.15, name, True), (-0.15, name, False)], "cheaper text counts too"
     assert cost_curve(costs, budget=0.3).layout.shapes[0].y0 == 0.3
 
 
