@@ -67,6 +67,9 @@ def test_options_are_written_with_dashes(capsys: pytest.CaptureFixture[str]) -> 
         (("--label-column", "mood"), "has no column 'mood'; its columns are body, loud"),
         (("--hook", "hook_z"), "no hook point is called 'hook_z'"),
         (("--label-column", "body"), "has 50 classes"),
+        (("--limit", "0"), "limit is 0; it must be 1 or more"),
+        (("--top", "-1"), "top is -1; it must be 1 or more"),
+        (("--out", "units.xlsx"), "units.xlsx must end in .csv or .parquet"),
     ],
 )
 def test_units_says_in_one_sentence_what_is_wrong(

@@ -56,9 +56,15 @@ def load_texts(name: str, data: str | None, *, limit: int | None, seed: int) -> 
 
 
 def draw(texts: LabelledTexts, limit: int | None, seed: int) -> LabelledTexts:
-    """At most `limit` texts of each part, drawn at random, in their old order."""
+    """At most `limit` texts of each part, drawn at random, in their old order.
+
+    Raises:
+        ValueError: If the limit is below 1.
+    """
     if limit is None:
         return texts
+    if limit < 1:
+        raise ValueError(f"limit is {limit}; it must be 1 or more")
     generator = np.random.default_rng(seed)
     kept = []
     for part in np.unique(texts.splits):

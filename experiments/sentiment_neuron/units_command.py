@@ -14,6 +14,8 @@ from worldscope.networks.loading import load_network
 from worldscope.worlds.files import load_world
 
 PERMUTATIONS = 100
+CLASSES_NAMED = 5
+"""An error names so many classes of a label that has too many."""
 
 
 def rank(
@@ -35,14 +37,19 @@ def rank(
         groups, its interval, the commonest class, and the best accuracy that shuffled labels reach.
 
     Raises:
-        ValueError: If the label does not have exactly two classes.
+        ValueError: If the label does not have exactly two classes, `top` is below 1, or `out` is
+            not a kind of file that can be written.
     """
+    if top < 1:
+        raise ValueError(f"top is {top}; it must be 1 or more")
+    if out is not None and Path(out).suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{out} must end in .csv or .parquet")
     world = load_world(
         data, text_column=text_column, label_column=label_column, group_column=group_column
     ).labelled("label")
     classes = world.states[0].classes
     if len(classes) != 2:
-        found = ", ".join(classes) or "none"
+        found = ", ".join(classes[:CLASSES_NAMED]) + (", …" if len(classes) > CLASSES_NAMED else "")
         raise ValueError(
             f"column {label_column!r} has {len(classes)} classes ({found}); ranking units needs two"
         )
@@ -117,8 +124,6 @@ def _chance(
 
 
 def _write(table: pd.DataFrame, path: Path) -> Path:
-    if path.suffix not in (".csv", ".parquet"):
-        raise ValueError(f"{path} must end in .csv or .parquet")
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
     return path

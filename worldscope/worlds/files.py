@@ -214,9 +214,10 @@ def _as_world(
 
 def _texts(frame: "pd.DataFrame", column: str) -> list[str]:
     texts = frame[column].tolist()
-    for row, text in enumerate(texts):
+    for row, (text, missing) in enumerate(zip(texts, frame[column].isna(), strict=True)):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"row {row} of column {column!r} is {text!r:.60}, not text")
+            found = "empty" if missing else f"{text!r:.60}, not text"
+            raise ValueError(f"row {row} of column {column!r} is {found}; the first row is 0")
     return texts
 
 
@@ -239,7 +240,8 @@ def _labels(frame: "pd.DataFrame", column: str) -> tuple[list[int | None], tuple
             f"column {column!r} mixes kinds of values; a label is text or a number throughout"
         ) from None
     if len(classes) < 2:
-        raise ValueError(f"column {column!r} has {len(classes)} classes; a label needs at least 2")
+        found = f"only {str(classes[0])!r}" if classes else "nothing"
+        raise ValueError(f"column {column!r} holds {found}; a label needs at least 2 classes")
     number = {value: index for index, value in enumerate(classes)}
     missing = values.isna()
     labels = [None if gone else number[v] for v, gone in zip(values, missing, strict=True)]
