@@ -156,10 +156,13 @@ def _parse_csv(path: Path, as_text: Collection[str]) -> "pd.DataFrame":
     import pandas as pd
 
     text = StringIO(_read_text(path))
-    types = dict.fromkeys(as_text, str)
     try:
         frame = pd.read_csv(
-            text, dtype=types, keep_default_na=False, na_values=[""], low_memory=False
+            text,
+            dtype={column: str for column in as_text},
+            keep_default_na=False,
+            na_values=[""],
+            low_memory=False,
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} cannot be read as csv: {str(error).strip()}") from None
