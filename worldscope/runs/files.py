@@ -55,9 +55,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_lines(path: Path) -> list[Any]:
-    """The values in the whole lines of a JSON-lines file."""
+    """The values in the whole lines of a JSON-lines file.
+
+    Raises:
+        ValueError: If a whole line is not JSON; its number is given.
+    """
     whole, _, _ = path.read_text("utf-8").rpartition("\n")
-    return [json.loads(line) for line in whole.split("\n")] if whole else []
+    lines = enumerate(whole.split("\n"), start=1) if whole else ()
+    return [_parsed(path, number, line) for number, line in lines]
 
 
 def write_lines(path: Path, values: Iterable[Any]) -> None:
@@ -73,6 +78,13 @@ def append_lines(path: Path, values: Iterable[Any]) -> None:
     with path.open("a+b") as file:
         file.truncate(_end_of_whole_lines(file))
         file.write(text.encode())
+
+
+def _parsed(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} line {number} is not JSON ({error.msg}); remove it") from None
 
 
 def _as_lines(values: Iterable[Any]) -> str:

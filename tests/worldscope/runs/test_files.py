@@ -120,3 +120,10 @@ def test_half_a_surrogate_pair_is_written_and_read_back(tmp_path: Path) -> None:
     undecodable = b"caf\xe9".decode("utf-8", "surrogateescape")
     write_lines(tmp_path / "examples.jsonl", [{"text": undecodable}])
     assert read_lines(tmp_path / "examples.jsonl") == [{"text": undecodable}]
+
+
+def test_a_whole_line_that_is_not_json_is_refused_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1}\nnoise\n{"step": 3}\n')
+    with pytest.raises(ValueError, match=r"log\.jsonl line 2 is not JSON \(.+\); remove it"):
+        read_lines(path)
