@@ -91,7 +91,7 @@ def measure_ablation(
     for placebo in (feature, *placebos):
         check_comparable(network, feature, placebo)
     place = (network.hook_name(hook), position)
-    bar = tqdm(total=2 + 2 * len(placebos), desc="ablating", disable=not progress)
+    bar = tqdm(total=2 + 2 * len(placebos), desc=f"ablating {feature.origin}", disable=not progress)
 
     def read(for_bits: Edit | None, for_states: Edit | None) -> _Reading:
         with network.hooks([(feature.hook, for_bits)] if for_bits else []):

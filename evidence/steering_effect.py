@@ -109,7 +109,8 @@ def measure_steering(
     if config.placebo_samples is not None:
         samples = config.placebo_samples
         fewer = replace(design, config=replace(config.writing, samples_per_prompt=samples))
-    with tqdm(desc="steering", disable=not progress) as bar:
+    total = 1 + len(config.strengths)
+    with tqdm(desc=f"steering {feature.origin}", total=total, disable=not progress) as bar:
 
         def run(design: Design, arms: Sequence[Arm]) -> list[Outcome]:
             outcomes = []
@@ -128,6 +129,7 @@ def measure_steering(
         choosing, reporting = halve_prompts(design, seed=config.seed)
         sides = choose_sides(full.outcomes, full.plain, choosing, budget=config.budget)
         at = sorted({*sides.strengths, *config.placebo_strengths})
+        bar.total += (fewer is not design) * (1 + len(at)) + 2 * len(at) * len(placebos)
         same = full if fewer is design else steer(fewer, at)
         arms = [
             [arm(placebo, s) for placebo in placebos]

@@ -17,4 +17,4 @@ def emergence(config: StudyConfig, texts: LabelledTexts) -> pd.DataFrame:
     """
     read = {name: megabytes * 1e6 for name, megabytes in zoo_checkpoints(config.network)}
     table = read_networks(list(read), config, texts, desc="checkpoints")
-    return table.assign(bytes=table["network"].map(read).astype(float))
+    return table.assign(bytes=[read[name] for name in table["network"]])

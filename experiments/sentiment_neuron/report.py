@@ -9,7 +9,7 @@ import pandas as pd
 from experiments.sentiment_neuron.config import StudyConfig
 from experiments.sentiment_neuron.decoding import Decoded
 from experiments.sentiment_neuron.steering import first_seeds, strengths_of
-from experiments.sentiment_neuron.verdict import verdict_on
+from experiments.sentiment_neuron.verdict import verdict_on, verdicts_on_steering
 from probes.labels import LabelPoint
 from worldscope import figures
 from worldscope.activations.capture import capture
@@ -39,6 +39,13 @@ DEFINITIONS = {
     "row (equal norm) or by equally many of its own sd (equal sd).",
     "judged share": "Share of continuations that a judge calls positive. Judges never read the "
     "network.",
+    "moved": "Judged share at the strength `up` minus that at `down`: on each side the largest "
+    "whose cost is within the budget, fixed on the other half of the prompts.",
+    "moved fraction": "`moved` over the judge's separation on real text: 1 is as far apart as real "
+    "praise and real blame.",
+    "separation": "Share of real praise that a judge calls positive, minus that of real blame.",
+    "largest, p value": "|moved| of the placebo that moved most; the chance of a placebo that "
+    "moves as far as the feature.",
     "cost": "Bits per byte of the steered text under the unsteered network, minus those of "
     "unsteered text.",
 }
@@ -52,7 +59,7 @@ def write_report(
         "The sentiment unit", subtitle=f"{config.network} · {', '.join(config.worlds)} · {run.name}"
     )
     measured = run.measurements
-    _verdicts(report, decoded, measured)
+    _verdicts(report, run, decoded)
     _scores(report, run, measured)
     for found in decoded:
         if found.site.hook == config.hooks[0]:
@@ -65,10 +72,14 @@ def write_report(
     report.write(run.report_path)
 
 
-def _verdicts(report: Report, decoded: Sequence[Decoded], measured: pd.DataFrame) -> None:
+def _verdicts(report: Report, run: Run, decoded: Sequence[Decoded]) -> None:
     report.section("What was found")
     for found in decoded:
-        report.paragraph(verdict_on(found, measured))
+        report.paragraph(verdict_on(found, run.measurements))
+    if "steering_verdict" in run.saved("tables"):
+        judged = run.load_table("steering_verdict"), run.load_table("judges")
+        for sentence in verdicts_on_steering(*judged):
+            report.paragraph(sentence)
 
 
 def _scores(report: Report, run: Run, measured: pd.DataFrame) -> None:

@@ -1,11 +1,13 @@
 """What the numbers allow one to say. The rules were fixed before any network was looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from evidence.placebos import EQUAL_NORM
 from experiments.sentiment_neuron.decoding import Decoded
+from worldscope.measures import Interval
 
 SHARE_OF_PROBE = 0.8
 """A unit that is the sentiment unit has this share of the L1 probe's accuracy above chance."""
@@ -30,23 +32,19 @@ def _dev_accuracy(found: Decoded) -> float:
 
 def verdict_on(found: Decoded, measured: pd.DataFrame) -> str:
     """Whether one unit carries the sentiment, or many do, or none; in words."""
-    site = found.site
-    here = measured.query("data == @site.texts.name and hook == @site.hook")
-    here = here.query("position == @site.position")
-    untrained = max(
-        row["value"]
-        for row in here.to_dict("records")
-        if row["method"].startswith("best unit, random-init")
-    )
-    chance = max(np.mean(site.of("test")[1]), 1 - np.mean(site.of("test")[1]))
-    unit, probe = found.unit_accuracy, found.probe_accuracy
-    spread = "no unit" if found.participation is None else f"{found.participation:.1f} units"
-    share = (unit.value - chance) / max(probe.value - chance, 1e-9)
+    site, unit, probe = found.site, found.unit_accuracy, found.probe_accuracy
+    of_text = measured.query("data == @site.texts.name")
+    here = of_text.query("hook == @site.hook and position == @site.position")
+    untrained = _largest(here, "best unit, random-init")
     said = (
         f"{site.texts.name}, {site.hook}, {site.position}: unit {found.unit} reads "
-        f"{unit.value:.1%} [{unit.low:.1%}, {unit.high:.1%}] of {unit.n} test texts, the L1 probe "
-        f"{probe.value:.1%}, the best unit of untrained networks {untrained:.1%}. "
+        f"{_points(unit)} of {unit.n} test texts, the L1 probe {_points(probe)}; in untrained "
+        f"networks the best unit reads {untrained:.1%} and the probe "
+        f"{_largest(here, 'L1 probe, random-init'):.1%}, and n-grams of the text itself "
+        f"{_largest(of_text, '', 'n-grams, raw-input baseline'):.1%}. "
     )
+    test_labels = site.of("test")[1]
+    chance = max(np.mean(test_labels), 1 - np.mean(test_labels))
     stands_out = found.p_value <= ALPHA and unit.low > untrained
     if probe.low <= chance and stands_out and unit.low > chance:
         return said + (
@@ -54,15 +52,67 @@ def verdict_on(found: Decoded, measured: pd.DataFrame) -> str:
             "interval reaches chance, so that it cannot say what share of the sentiment this is."
         )
     if probe.low <= chance:
-        return said + "Sentiment cannot be read here: the probe's interval reaches chance."
+        return said + "Neither reads sentiment here: the probe's interval reaches chance."
     if not stands_out:
-        return said + (
-            "No single unit stands out from shuffled labels and untrained networks: what the probe "
-            f"reads is spread over {spread}."
-        )
+        return said + "No single unit stands out from shuffled labels and untrained networks."
+    spread = "no unit" if found.participation is None else f"{found.participation:.1f} units"
+    share = (unit.value - chance) / max(probe.value - chance, 1e-9)
     if share < SHARE_OF_PROBE:
         return said + (
             f"The unit knows something, but only {share:.0%} of what the probe reads above chance, "
             f"which is spread over {spread}: not a sentiment unit."
         )
     return said + f"It has {share:.0%} of what the probe reads above chance: a sentiment unit."
+
+
+def verdicts_on_steering(verdicts: pd.DataFrame, judges: pd.DataFrame) -> Iterator[str]:
+    """What steering did to the writing, in words: a sentence for each feature and judge.
+
+    Args:
+        verdicts: A row for each feature, judge and kind: the fields of `evidence.verdict.Verdict`.
+        judges: What each judge is worth on real text: judge, value, low, high.
+    """
+    worth = {judge["judge"]: judge for judge in judges.to_dict("records")}
+    rows = verdicts.to_dict("records")
+    for row in rows:
+        if row["kind"] == "feature":
+            asked = (row["feature"], row["judge"], EQUAL_NORM)
+            placebos = [p for p in rows if (p["feature"], p["judge"], p["kind"]) == asked]
+            yield _verdict_on_steering(row, placebos, worth[row["judge"]])
+
+
+def _verdict_on_steering(row: dict, placebos: Sequence[dict], judge: dict) -> str:
+    if np.isnan(row["down"]) and np.isnan(row["up"]):
+        return f"Steering {row['feature']}: every strength costs more than the budget."
+    ends = [0.0 if np.isnan(end) else end for end in (row["down"], row["up"])]
+    said = (
+        f"Steering {row['feature']} from {ends[0]:+g} to {ends[1]:+g} sd moves the share that the "
+        f"{row['judge']} calls positive by {100 * row['moved']:.1f} points "
+        f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]. "
+    )
+    for mean in placebos:
+        said += (
+            f"{mean['placebos']:g} placebos of equal norm move it by {100 * mean['moved']:.1f} "
+            f"on average, at most {100 * mean['largest']:.1f} (p = {mean['p_value']:.2f}). "
+        )
+    if judge["low"] <= 0.5:
+        return said + (
+            f"But this judge cannot be told from chance on real text ({judge['value']:.1%} "
+            f"[{judge['low']:.1%}, {judge['high']:.1%}]), so that its shares say nothing."
+        )
+    beyond = all(mean["p_value"] <= ALPHA for mean in placebos)
+    if beyond and row["low"] > 0:
+        return said + "The feature moves what is written towards its label."
+    if beyond and row["high"] < 0:
+        return said + "The feature moves what is written away from its label."
+    return said + "No effect beyond that of the placebos is shown."
+
+
+def _largest(measured: pd.DataFrame, start: str, end: str = "") -> float:
+    """The largest value of the methods with such a name; NaN if there is none."""
+    methods = measured["method"].str
+    return float(measured.loc[methods.startswith(start) & methods.endswith(end), "value"].max())
+
+
+def _points(score: Interval) -> str:
+    return f"{score.value:.1%} [{score.low:.1%}, {score.high:.1%}]"

@@ -1,5 +1,7 @@
 """The parts of the sentiment study, on activations whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from experiments.sentiment_neuron.config import StudyConfig
 from experiments.sentiment_neuron.decoding import Site, decode
 from experiments.sentiment_neuron.parts import LabelledTexts
 from experiments.sentiment_neuron.steering import features_to_steer, held_out_texts
-from experiments.sentiment_neuron.verdict import verdict_on
+from experiments.sentiment_neuron.verdict import verdict_on, verdicts_on_steering
 from worldscope.features.statistics import measure_statistics
 from worldscope.networks.loading import new_mlstm
 
@@ -42,14 +44,14 @@ def test_a_unit_whose_numbers_are_too_small_for_the_probe_is_not_called_unreadab
     assert found.probe.n_nonzero == 0
     said = verdict_on(found, MEASURED)
     assert "The unit stands out from shuffled labels and untrained networks, but the probe" in said
-    assert "cannot be read" not in said
+    assert "reads sentiment here" not in said
 
 
 def test_noise_is_said_to_be_unreadable() -> None:
     random = np.random.default_rng(0)
     noise = site(random.standard_normal((500, 5)), random.integers(0, 2, 500))
     found = decode(noise, permutations=50, label_seeds=1, seed=0)
-    assert "Sentiment cannot be read here" in verdict_on(found, MEASURED)
+    assert "Neither reads sentiment here" in verdict_on(found, MEASURED)
 
 
 def test_labels_are_shuffled_in_the_training_part_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,4 +93,45 @@ def test_where_every_unit_tracks_the_label_its_placebos_are_directions() -> None
 )
 def test_too_few_of_anything_is_refused_before_the_study(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
-        StudyConfig(worlds=("short",), **{name: value})
+        replace(StudyConfig(worlds=("short",)), **{name: value})
+
+
+JUDGES = pd.DataFrame([{"judge": "j", "value": 0.7, "low": 0.6, "high": 0.8}])
+STEERED = {
+    "feature": "unit 3",
+    "judge": "j",
+    "kind": "feature",
+    "down": -2.0,
+    "up": 3.0,
+    "moved": 0.3,
+    "low": 0.2,
+    "high": 0.4,
+}
+PLACEBO = {**STEERED, "kind": "placebo equal norm", "moved": 0.01, "placebos": 20, "largest": 0.1}
+
+
+def said_of(steered: dict, p_value: float, judges: pd.DataFrame = JUDGES) -> str:
+    (said,) = verdicts_on_steering(
+        pd.DataFrame([{**STEERED, **steered}, {**PLACEBO, "p_value": p_value}]), judges
+    )
+    return said
+
+
+def test_steering_is_said_to_move_text_only_beyond_chance_and_placebos() -> None:
+    said = said_of({}, 0.05)
+    assert "from -2 to +3 sd moves the share that the j calls positive by 30.0 points" in said
+    assert "20 placebos of equal norm move it by 1.0 on average, at most 10.0 (p = 0.05)" in said
+    assert said.endswith("The feature moves what is written towards its label.")
+    assert said_of({"moved": -0.3, "low": -0.4, "high": -0.2}, 0.05).endswith(
+        "away from its label."
+    )
+    none = "No effect beyond that of the placebos is shown."
+    assert said_of({}, 0.1).endswith(none)
+    assert said_of({"low": -0.1}, 0.05).endswith(none)
+
+
+def test_a_judge_at_chance_says_nothing_and_an_unaffordable_feature_was_not_steered() -> None:
+    said = said_of({}, 0.05, JUDGES.assign(low=0.5))
+    assert said.endswith("its shares say nothing.")
+    assert "every strength costs more" in said_of({"down": np.nan, "up": np.nan}, 0.05)
+    assert "from +0 to +3 sd" in said_of({"down": np.nan}, 0.05)

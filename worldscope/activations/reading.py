@@ -80,7 +80,9 @@ def stream_states(
     encoded = encode_texts(network, texts)
     lengths = np.asarray([len(symbols) for symbols in encoded])
     order = np.argsort(-lengths, kind="stable")
-    bar = tqdm(total=lengths.sum(), unit="symbol", unit_scale=True, disable=not progress)
+    bar = tqdm(
+        total=lengths.sum(), desc="reading", unit="symbol", unit_scale=True, disable=not progress
+    )
     with bar:
         for first in range(0, len(order), batch):
             for part in _stream_batch(network, encoded, order[first : first + batch], names, chunk):

@@ -164,7 +164,7 @@ def emergence_curve(
     for index, (name, values) in enumerate(scores.items()):
         _add_line(figure, training_bytes, values, name, index)
     _add_levels(figure, baselines)
-    figure.update_xaxes(type="log", dtick=1, exponentformat="SI", ticksuffix="B")
+    figure.update_xaxes(type="log", dtick="D2", exponentformat="SI", ticksuffix="B")
     return figure
 
 

@@ -52,11 +52,11 @@ def train(
     from tqdm.auto import tqdm
 
     _check(texts, device)
-    out.mkdir(parents=True, exist_ok=True)
     kept, held = split_texts(texts, groups, fraction=VALIDATION_FRACTION, seed=config.seed)
     network = _start(kept, out, codec, hidden, embed, init, config.seed).to(device)
     corpus = pack(kept, network.codec, seed=config.seed)
     validation = pack(held[:VALIDATION_TEXTS], network.codec)
+    out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(network, corpus, validation, config, out)
     seen = round(trainer.step * trainer.bytes_per_step)
     total = round(trainer.steps * trainer.bytes_per_step)

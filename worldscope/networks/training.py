@@ -110,6 +110,7 @@ class Trainer:
         """
         self.network, self.corpus, self.validation = network, corpus, validation
         self.config, self.out = config, out
+        self.start = network.digest
         self.network.requires_grad_(True).train()
         self.network.dtype = _arithmetic(config, network.device)
         self.streams = Streams(corpus, batch=config.batch, time=config.chunk)
@@ -201,7 +202,12 @@ class Trainer:
             tensors |= {f"{names[i]}.{key}": value for key, value in moments.items()}
         tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         save_file(tensors, partial / "optimiser.safetensors")
-        described = {"step": self.step, "config": self.config, "text": self._text_digest()}
+        described = {
+            "step": self.step,
+            "config": self.config,
+            "text": self._text_digest(),
+            "start": self.start,
+        }
         write_json(partial / "training.json", described)
         shutil.rmtree(old, ignore_errors=True)
         if final.exists():
@@ -244,6 +250,11 @@ class Trainer:
                     f"{self.out} was trained with {name} {then[name]}, not {value}; "
                     f"use the same or another folder"
                 )
+        if described.get("start", self.start) != self.start:
+            raise ValueError(
+                f"{self.out} was started from other weights; give the same network to start from "
+                "(init), or another folder"
+            )
 
     def _same_rates(self, done: int, steps: int) -> bool:
         """Whether the steps done had the same learning rates in a training of `steps` steps."""

@@ -348,6 +348,12 @@ def test_another_text_is_refused(tmp_path: Path) -> None:
         Trainer(new_mlstm(d_hidden=10, d_embed=6), other, other, CONFIG, tmp_path)
 
 
+def test_other_weights_to_start_from_are_refused(tmp_path: Path) -> None:
+    run(tmp_path, until=2)
+    with pytest.raises(ValueError, match="was started from other weights; give the same network"):
+        trainer(tmp_path, seed=1)
+
+
 def test_another_network_is_refused_in_one_sentence(tmp_path: Path) -> None:
     run(tmp_path, until=2)
     wider = new_mlstm(d_hidden=11, d_embed=6)
