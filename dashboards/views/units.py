@@ -31,7 +31,7 @@ def choose_from_table(units: pd.DataFrame, where: str) -> None:
             choose("unit", int(units["unit"].iloc[rows[0]]))
 
     st.subheader("Ranking")
-    number = st.column_config.NumberColumn(format="%.3f")
+    number = st.column_config.NumberColumn(format="%.3f", width="small")
     st.dataframe(
         units,
         key="ranking",
