@@ -51,6 +51,10 @@ DEFINITIONS = {
 }
 
 
+_VERDICT = ["feature", "kind", "judge", "down", "up", "value", "low", "high", "moved_fraction"]
+_VERDICT += ["cost_down", "cost_up", "largest", "p_value"]
+
+
 def write_report(
     run: Run, network: MLSTM, decoded: Sequence[Decoded], chosen: Decoded, config: StudyConfig
 ) -> None:
@@ -196,8 +200,8 @@ def _steering(report: Report, run: Run) -> None:
         caption="The judges on real text, cut to the generated length where it is longer",
     )
     report.table(
-        run.load_table("steering_verdict"),
-        caption="Strengths fixed by cost on half of the prompts, reported on the other half",
+        run.load_table("steering_verdict").rename(columns={"moved": "value"}).filter(_VERDICT),
+        caption="Moved, at strengths fixed on half of the prompts, reported on the other half",
     )
     steered = table.query("kind == 'feature'")
     for name in dict.fromkeys(steered["feature"]):
