@@ -49,7 +49,7 @@ class DraftPlace:
         """Shows both texts as far as they are written."""
         for place, text in ((self.unsteered, draft.unsteered), (self.steered, draft.steered)):
             place.html(written(draft.prompt, text, finished=draft.finished))
-        self.caption.caption(f"{draft.made_with} · {draft.pieces} symbols written")
+        self.caption.caption(f"{draft.made_with} · {draft.pieces} tokens written")
 
 
 def write(draft: Draft, pairs: "Iterator[Pair]", place: DraftPlace) -> None:

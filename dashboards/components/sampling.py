@@ -39,7 +39,7 @@ def drawing_picker() -> Drawing:
     with next(columns):
         top_k = _number("Top-k (0: all)", "top_k", default=0, first=0, last=100_000)
     with next(columns):
-        length = _number("Length (symbols)", "length", default=200, first=1, last=2000)
+        length = _number("Length (tokens)", "length", default=200, first=1, last=2000)
     with next(columns):
         seed = _number("Seed", "seed", default=0, first=0, last=2**31 - 1)
     return Drawing(temperature, top_k or None, top_p if top_p < 1 else None, length, seed)

@@ -184,7 +184,7 @@ def test_another_strength_writes_another_text(visit: Visit) -> None:
 
     with visit("steer?what=feature&length=40") as tab:
         texts = tab.get_by_test_id("stHtml")
-        finished = tab.get_by_text("40 symbols written")
+        finished = tab.get_by_text("40 tokens written")
         tab.get_by_role("button", name="Generate").click()
         expect(finished).to_be_visible()
         plain, steered = texts.all_inner_texts()
@@ -206,13 +206,13 @@ def test_writing_stops_when_asked_and_keeps_what_is_written(visit: Visit) -> Non
     with visit("steer?what=feature&length=2000") as tab:
         tab.get_by_role("button", name="Generate").click()
         stop = tab.get_by_role("button", name="Stop")
-        expect(tab.get_by_text(re.compile(r"[1-9]\d* symbols written"))).to_be_visible()
+        expect(tab.get_by_text(re.compile(r"[1-9]\d* tokens written"))).to_be_visible()
         stop.click()
         expect(stop).to_be_hidden()
-        count = int(tab.get_by_text(re.compile(r"\d+ symbols written")).inner_text().split()[-3])
+        count = int(tab.get_by_text(re.compile(r"\d+ tokens written")).inner_text().split()[-3])
         assert 0 < count < 2000
         time.sleep(1)
-        assert tab.get_by_text(f"{count} symbols written").is_visible()
+        assert tab.get_by_text(f"{count} tokens written").is_visible()
 
 
 def test_a_visitor_who_reads_sees_nothing_of_one_who_steers(visit: Visit) -> None:
@@ -228,7 +228,7 @@ def test_a_visitor_who_reads_sees_nothing_of_one_who_steers(visit: Visit) -> Non
         box.press("Control+Enter")
         clean = wait_for_change(lambda: metric(reader, "Bits per byte"), quiet)
         writer.get_by_role("button", name="Generate").click()
-        expect(writer.get_by_text(re.compile(r"[1-9]\d* symbols written"))).to_be_visible()
+        expect(writer.get_by_text(re.compile(r"[1-9]\d* tokens written"))).to_be_visible()
         box.fill("Something else that is read at first. ")  # trailing space: the same text, unkept
         box.press("Control+Enter")
         reader.wait_for_url(re.compile(r"first\.(\+|%20)"))

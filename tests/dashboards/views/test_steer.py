@@ -109,7 +109,7 @@ def test_what_is_written_stays_with_what_it_was_made_with(
     made_with = app.caption[-1].value.replace("\\", "")
     assert "positive (unit 5)" in made_with
     assert "temperature 0.6, length 25, seed 4" in made_with
-    assert "25 symbols written" in made_with
+    assert "25 tokens written" in made_with
 
 
 def test_a_draft_that_was_stopped_is_shown_as_far_as_it_got(
@@ -122,7 +122,7 @@ def test_a_draft_that_was_stopped_is_shown_as_far_as_it_got(
     app.session_state["draft"] = half
     app.run()
     assert texts(app) == ["So caf", "So ok"]
-    assert "4 symbols written" in app.caption[-1].value
+    assert "4 tokens written" in app.caption[-1].value
 
 
 def test_no_network_is_loaded_before_a_text_is_wanted(
