@@ -10,7 +10,7 @@ from evidence.baselines import States, random_init_baseline
 from evidence.judges import LexiconJudge
 from evidence.lexicons import load_opinion_lexicon
 from evidence.raw_input import Ngrams, fit_raw_input
-from experiments.sentiment_neuron.decoding import Rows, Site, best_unit, l1_probe
+from experiments.sentiment_neuron.decoding import Rows, Site, predictions
 from experiments.sentiment_neuron.parts import LabelledTexts
 from probes.ranking import rank_units
 from worldscope.measures import Measurement, mean_interval
@@ -102,8 +102,7 @@ def _by_lexicon(
 
 def _test_accuracies(site: Site) -> dict[str, float]:
     truth = site.of("test")[1]
-    predicted = {"best unit": best_unit(site)[2], "L1 probe": l1_probe(site)[1]}
     return {
         f"{method} {site.hook} {site.position}": float(np.mean(rows == truth))
-        for method, rows in predicted.items()
+        for method, rows in predictions(site).items()
     }

@@ -96,6 +96,11 @@ def l1_probe(site: Site) -> tuple[LinearProbe, Integer[np.ndarray, " m"]]:
     return probe, probe.predict(site.of("test")[0])
 
 
+def predictions(site: Site) -> dict[str, Integer[np.ndarray, " m"]]:
+    """Predictions on test of what is selected on train and dev, by method."""
+    return {"best unit": best_unit(site)[2], "L1 probe": l1_probe(site)[1]}
+
+
 def decode(site: Site, *, permutations: int, label_seeds: int, seed: int) -> Decoded:
     """Everything that is read at a site."""
     ranking, unit, by_unit = best_unit(site)

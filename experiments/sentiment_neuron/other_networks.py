@@ -6,7 +6,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from experiments.sentiment_neuron.config import StudyConfig
-from experiments.sentiment_neuron.decoding import Site, best_unit, l1_probe
+from experiments.sentiment_neuron.decoding import Site, predictions
 from experiments.sentiment_neuron.parts import LabelledTexts, draw, split_three
 from worldscope.activations.reading import read_states
 from worldscope.networks.loading import load_network
@@ -37,8 +37,7 @@ def read_networks(
         states = read_states(load_network(name), texts.texts, config.hooks[:1])
         for (hook, position), acts in states.items():
             site = Site(texts, parts, hook, position, acts)
-            predictions = {"best unit": best_unit(site)[2], "L1 probe": l1_probe(site)[1]}
-            for method, predicted in predictions.items():
+            for method, predicted in predictions(site).items():
                 score = site.interval(predicted, seed=config.seed)
                 place = (name, texts.name, hook, position, method)
                 rows.append((*place, score.value, score.low, score.high, score.n))
