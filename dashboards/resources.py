@@ -6,7 +6,7 @@ file has.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -54,7 +54,12 @@ def runs() -> list[RunEntry]:
 
 def run_network(run: RunEntry) -> str | None:
     """The name of the network that a run studied, if its configuration names one."""
-    return None if run.state == "broken" else _run_network(run.path)
+    return None if run.state == "broken" else _run_config(run.path).get("network")
+
+
+def run_digest(run: RunEntry) -> str | None:
+    """The digest of the weights that a run studied, if its configuration names it."""
+    return _run_config(run.path).get("digest")
 
 
 def run_table(path: Path, name: str) -> pd.DataFrame:
@@ -104,8 +109,8 @@ def _runs(root: Path) -> list[RunEntry]:
 
 
 @st.cache_data(ttl=60, max_entries=1024, show_spinner=False)
-def _run_network(path: Path) -> str | None:
-    return load_run(path).config.get("network")
+def _run_config(path: Path) -> dict[str, Any]:
+    return load_run(path).config
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

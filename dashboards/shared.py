@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from typing import NamedTuple
 
@@ -52,6 +53,11 @@ class SharedNetwork:
     network: MLSTM
     """Reading its names, widths and codec needs no lock; running it does."""
     _lock: Lock = field(default_factory=Lock, repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """What names its weights."""
+        return self.network.digest
 
     @contextmanager
     def alone(self) -> Iterator[MLSTM]:

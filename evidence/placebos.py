@@ -25,6 +25,10 @@ EQUAL_NORM, EQUAL_SD = "placebo equal norm", "placebo equal sd"
 """The two comparisons, as tables name them."""
 
 
+class TooFewUnits(ValueError):
+    """Not as many units as are wanted stay clear of the label."""
+
+
 class Recorder:
     """Applies an edit and keeps how far it moved each row, call by call."""
 
@@ -111,7 +115,7 @@ def placebo_units(
 
     Raises:
         LookupError: If the states do not hold the steered hook.
-        ValueError: If fewer units qualify than are wanted.
+        TooFewUnits: If fewer units qualify than are wanted.
     """
     check_labels(labels, rows=len(labels))
     of_hook = [acts for (hook, _), acts in states.items() if hook == statistics.hook]
@@ -120,7 +124,7 @@ def placebo_units(
     fit = (statistics.sd > 0) & np.all([_untracking(a, labels, limit) for a in of_hook], axis=0)
     candidates = np.flatnonzero(fit)
     if len(candidates) < count:
-        raise ValueError(
+        raise TooFewUnits(
             f"{len(candidates)} units of {statistics.hook} correlate under {limit} with the label "
             f"and {count} are wanted: ask for fewer, or use placebo_directions"
         )

@@ -32,10 +32,11 @@ class UnitRanking:
     accuracy: Float[np.ndarray, " d"]
     """Share of rows on the right side of the unit's best threshold, in its better direction."""
     threshold: Float[np.ndarray, " d"]
-    """Midway between two neighbouring activations, the lowest of equally good cuts; -inf where
-    no cut beats giving every row the same label."""
+    """Midway between two neighbouring activations, the lowest of equally good cuts; infinite
+    where no cut beats giving every row the same label."""
     sign: Int[np.ndarray, " d"]
-    """+1 where activations above the threshold mean label 1, -1 where they mean label 0."""
+    """+1 where activations above the threshold mean label 1, -1 where they mean label 0; by the
+    AUROC where the threshold is infinite."""
 
     def order(self, by: RankBy = "accuracy") -> Int[np.ndarray, " d"]:
         """Units from best to worst.
@@ -103,12 +104,15 @@ def _rank_block(
     walk = np.cumsum(2 * ones - 1, axis=1, dtype=np.int32)
 
     accuracy, cut, sign = _best_cut(walk, can_cut)
-    threshold = np.full(len(values), -np.inf)
+    auroc = _auroc(walk, ones, can_cut)
+    ranked = np.where(auroc < 0.5, -1, 1)
+    threshold = np.where(ranked == sign, -np.inf, np.inf)  # gives every row the commoner label
+    sign = np.where(cut < 0, ranked, sign)
     inner = np.flatnonzero(cut >= 0)
     threshold[inner] = _between(
         activation_at(places[inner, cut[inner]]), activation_at(places[inner, cut[inner] + 1])
     )
-    return _auroc(walk, ones, can_cut), accuracy, threshold, sign
+    return auroc, accuracy, threshold, sign
 
 
 def _places(

@@ -32,6 +32,7 @@ _EXPECTED = (
 def run_sentiment_neuron(
     preset: Preset = "demo",
     network: str = DEFAULT_NETWORK,
+    replicas: list[str] | None = None,
     data: str | None = None,
     limit: int | None = None,
     name: str | None = None,
@@ -42,6 +43,8 @@ def run_sentiment_neuron(
     Args:
         preset: `demo` uses the reviews that ship with Worldscope; `full` uses IMDB and SST.
         network: `zoo:<name>` or the folder of a network.
+        replicas: Networks from other seeds, to be read in the same way; those that the zoo has for
+            a shipped network if not given.
         data: Folder that holds imdb/, sst/ and pang_lee/; without it `full` asks the hub.
         limit: Largest number of texts of each part of each data set; all if not given.
         name: Name of the run's folder; made from the time if not given.
@@ -51,7 +54,14 @@ def run_sentiment_neuron(
 
     from experiments.sentiment_neuron.study import run_study
 
-    config = replace(PRESETS[preset], network=network, data=data, limit=limit, seed=seed)
+    config = replace(
+        PRESETS[preset],
+        network=network,
+        replicas=None if replicas is None else tuple(replicas),
+        data=data,
+        limit=limit,
+        seed=seed,
+    )
     run = run_study(config, name=name)
     print(f"report: {run.report_path}")
 

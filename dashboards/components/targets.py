@@ -12,6 +12,7 @@ from jaxtyping import Float
 from dashboards import resources
 from dashboards.components.choices import pick, remember, switch
 from dashboards.components.runs import run_picker, runs_with_table
+from dashboards.components.words import verbatim
 from dashboards.tables import Place, RankedUnit, ranked_on, ranked_unit, ranked_units
 from worldscope.runs import RunEntry
 
@@ -105,7 +106,7 @@ def target_picker(network: str, *, first: str) -> Target:
     """A unit or feature of a network.
 
     Args:
-        network: Its name; it is loaded only where its hooks have to be known.
+        network: Its name.
         first: Which way of choosing comes first, if the network's runs offer it: `ranked`,
             `feature`, or `unit`.
     """
@@ -117,7 +118,7 @@ def target_picker(network: str, *, first: str) -> Target:
     default = first if first in ways else ways[0]
     way = switch("What to look at", ways, name="what", default=default, show=_WAYS.__getitem__)
     if way == "ranked":
-        return _ranked(run_picker(runs["ranked"]))
+        return _ranked(run_picker(runs["ranked"]), network)
     if way == "feature":
         return _saved(run_picker(runs["feature"]))
     return _any_unit(network)
@@ -170,7 +171,12 @@ def _pick_among(label: str, column: str, rows: pd.DataFrame) -> str:
     return pick(label, list(dict.fromkeys(names)), name=column, default=names[best])
 
 
-def _ranked(run: RunEntry) -> UnitTarget:
+def _ranked(run: RunEntry, network: str) -> UnitTarget:
+    if resources.run_digest(run) not in (None, resources.shared_network(network).digest):
+        st.warning(
+            f"Run {verbatim(run.name)} ranked the units of other weights than "
+            f"{verbatim(network)} has now: run the study again."
+        )
     ranking = resources.run_table(run.path, "ranking")
     place = place_picker(ranking)
     units = ranked_units(ranking, place)

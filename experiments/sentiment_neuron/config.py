@@ -15,8 +15,8 @@ class StudyConfig:
     """Review sets, by name: short, imdb, sst."""
     network: str = DEFAULT_NETWORK
     """`zoo:<name>` or the folder of a network."""
-    replicas: tuple[str, ...] = ()
-    """Networks from other seeds, which are read in the same way."""
+    replicas: tuple[str, ...] | None = None
+    """Networks from other seeds, which are read in the same way; None: those that the zoo has."""
     data: str | None = None
     """Folder that holds imdb/, sst/ and pang_lee/; None asks the hub."""
     limit: int | None = None

@@ -12,7 +12,7 @@ from jsonargparse import auto_cli
 
 from evidence.compression import compression_baselines
 from worldscope.networks.corpus import pack
-from worldscope.networks.loading import ZOO, load_network, save_network
+from worldscope.networks.loading import ZOO, load_network, megabytes, save_network
 from worldscope.networks.training import bits_per_byte
 from worldscope.worlds.reviews import load_reviews
 
@@ -45,10 +45,10 @@ def ship(
     source, target = Path(training), Path(zoo) / name
     save_network(load_network(source), target)
     for checkpoint in target.glob("checkpoints/*MB"):
-        if _megabytes(checkpoint) > continued_mb:
+        if megabytes(checkpoint) > continued_mb:
             shutil.rmtree(checkpoint)
     for snapshot in source.glob("snapshots/*MB"):
-        small = target / "checkpoints" / f"{_megabytes(snapshot) + continued_mb:g}MB"
+        small = target / "checkpoints" / f"{megabytes(snapshot) + continued_mb:g}MB"
         save_network(load_network(snapshot), small, eight_bit=True)
         (small / "codec.json").unlink(missing_ok=True)
     size = (target / "model.safetensors").stat().st_size
@@ -57,10 +57,6 @@ def ship(
     facts = _facts(source, target, data, test_bytes, ngram_bytes, continued_mb)
     (target / "card.json").write_text(json.dumps(facts, indent=2) + "\n")
     (target / "CARD.md").write_text(_card(name, facts, command))
-
-
-def _megabytes(checkpoint: Path) -> float:
-    return float(checkpoint.name.removesuffix("MB"))
 
 
 def _facts(
@@ -108,7 +104,7 @@ def _stages(target: Path) -> list[tuple[str, Path]]:
 
 
 def _checkpoints(target: Path) -> list[Path]:
-    return sorted(target.glob("checkpoints/*MB"), key=_megabytes)
+    return sorted(target.glob("checkpoints/*MB"), key=megabytes)
 
 
 def _sample(texts: list[str], network, size: int) -> list[str]:

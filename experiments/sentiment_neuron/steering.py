@@ -10,7 +10,7 @@ from evidence.ablation import measure_ablation
 from evidence.calibration import CalibratedJudge, calibrate
 from evidence.judges import LexiconJudge, TfidfJudge
 from evidence.lexicons import load_opinion_lexicon
-from evidence.placebos import placebo_directions, placebo_units
+from evidence.placebos import TooFewUnits, placebo_directions, placebo_units
 from evidence.steering_effect import SteeringConfig, measure_steering
 from evidence.writing import WritingConfig
 from experiments.sentiment_neuron.config import StudyConfig
@@ -148,7 +148,7 @@ def features_to_steer(
         units = placebo_units(
             network, statistics, states, site.of("train")[1], count=many, seed=config.seed
         )
-    except ValueError:
+    except TooFewUnits:
         units = directions
     yield unit_feature(network, statistics, chosen.unit, sign=sign, label=label), units
     if chosen.probe.n_nonzero:

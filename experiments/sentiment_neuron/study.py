@@ -1,6 +1,7 @@
 """The sentiment study: find the unit, test it beside its controls, steer it, write the report."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from experiments.sentiment_neuron.verdict import site_to_steer
 from worldscope.activations.reading import read_states
 from worldscope.features.feature import Feature, unit_feature
 from worldscope.features.statistics import Statistics, measure_statistics
-from worldscope.networks.loading import load_network
+from worldscope.networks.loading import load_network, zoo_replicas
 from worldscope.networks.mlstm import MLSTM
 from worldscope.runs import Run, start_run
 
@@ -33,7 +34,8 @@ def run_study(config: StudyConfig, *, name: str | None = None) -> Run:
         ValueError: If a data set is too small to be split.
     """
     network = load_network(config.network)
-    with start_run("sentiment_neuron", config, config.seed, name=name) as run:
+    facts = {**asdict(config), "digest": network.digest}
+    with start_run("sentiment_neuron", facts, config.seed, name=name) as run:
         sets = [
             load_texts(world, config.data, limit=config.limit, seed=config.seed)
             for world in config.worlds
@@ -69,7 +71,8 @@ def _decode_set(
 
 
 def _replicas(config: StudyConfig, sets: Sequence[LabelledTexts]) -> pd.DataFrame:
-    tables = [read_networks(config.replicas, config, texts, desc="other seeds") for texts in sets]
+    names = zoo_replicas(config.network) if config.replicas is None else config.replicas
+    tables = [read_networks(names, config, texts, desc="other seeds") for texts in sets]
     return pd.concat(tables, ignore_index=True)
 
 

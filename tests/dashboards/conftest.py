@@ -45,13 +45,15 @@ def network_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def runs_folder(tmp_path_factory: pytest.TempPathFactory, network_folder: Path) -> Path:
     """Three runs: `good` with everything that a study leaves, `failed`, and `broken`."""
+    from worldscope.networks.loading import load_network
     from worldscope.runs import start_run
 
     root = tmp_path_factory.mktemp("runs")
     config = {"network": str(network_folder)}
+    digest = load_network(network_folder).digest
     with pytest.raises(ValueError), start_run("tiny", config, 1, root=root, name="failed"):
         raise ValueError("text 3 is empty")
-    with start_run("tiny", config, 0, root=root, name="good") as run:
+    with start_run("tiny", config | {"digest": digest}, 0, root=root, name="good") as run:
         fill(run, network_folder)
     (root / "broken").mkdir()
     (root / "broken" / "config.json").write_text("{")

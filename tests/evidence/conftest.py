@@ -54,14 +54,15 @@ def planted(real_texts: list[str]) -> Planted:
 
     network = new_mlstm(d_hidden=6, d_embed=4, seed=3).requires_grad_(False).eval()
     network.gain_h_m.zero_()
-    statistics = measure_statistics(network, real_texts, "hook_h")
-    mean, sd = statistics.mean[0], statistics.sd[0]
+    read = measure_statistics(network, real_texts, "hook_h")
+    mean, sd = read.mean[0], read.sd[0]
     network.w_out.zero_()
     network.b_out.fill_(-40.0)
     network.b_out[ord(" ")] = 0.0
     for letter, side in (("g", 1), ("b", -1)):
         network.w_out[0, ord(letter)] = side * PUSH / sd
         network.b_out[ord(letter)] = -side * PUSH / sd * mean
+    statistics = measure_statistics(network, real_texts, "hook_h")
     return Planted(network, statistics, unit_feature(network, statistics, 0, label="g"))
 
 

@@ -147,7 +147,7 @@ def test_states_of_another_hook_do_not_say_what_tracks_at_this_one(
 def test_random_directions_have_the_covariance_of_the_activations(recurrent: MLSTM) -> None:
     covariance = np.diag([9.0, 4.0, 1.0, 0, 0, 0, 0, 0])
     covariance[0, 1] = covariance[1, 0] = 3.0
-    statistics = Statistics("lstm.0.hook_c", 10, np.zeros(8), covariance)
+    statistics = Statistics(recurrent.digest, "lstm.0.hook_c", 10, np.zeros(8), covariance)
     directions = np.stack(
         [p.write for p in placebo_directions(recurrent, statistics, count=1000, seed=0)]
     )

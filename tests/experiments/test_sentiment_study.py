@@ -60,11 +60,17 @@ def test_every_method_stands_beside_its_baselines_at_every_site(study: Run) -> N
     assert (measured["method"].str.contains("raw-input")).any()
 
 
+def test_a_run_names_the_weights_that_it_studied(study: Run) -> None:
+    from worldscope.networks.loading import load_network
+
+    assert study.config["digest"] == load_network(study.config["network"]).digest
+
+
 def test_a_network_from_another_seed_is_read_in_the_same_way(study: Run) -> None:
     table = study.load_table("replicas")
     places = table.groupby(["network", "data", "hook", "position", "method"]).size()
     assert len(places) == len(table) == 4
-    assert set(table["network"]) == set(study.config["replicas"])
+    assert list(dict.fromkeys(table["network"])) == study.config["replicas"]
     assert np.all((table["low"] <= table["value"]) & (table["value"] <= table["high"]))
     assert set(table["n"]) == set(study.measurements.query("method == 'best unit'")["n"])
     assert "Does it happen again?" in study.report_path.read_text()

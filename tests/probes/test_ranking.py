@@ -96,8 +96,21 @@ def test_a_unit_that_does_not_move_gives_every_row_the_commoner_label() -> None:
     ranking = rank_units(np.zeros((5, 1)), np.array([0, 0, 0, 1, 1]))
     assert ranking.accuracy[0] == 0.6
     assert ranking.auroc[0] == 0.5
-    assert ranking.threshold[0] == -np.inf
+    assert np.isinf(ranking.threshold[0])
     assert ranking.predict(np.array([7.0, -7.0]), 0).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("common", [0, 1])
+@pytest.mark.parametrize("rising", [True, False])
+def test_where_no_cut_helps_the_sign_is_that_of_the_auroc(common: int, rising: bool) -> None:
+    rare = 1 - common
+    labels = np.array([common, common, common, rare, common, common])
+    column = np.arange(6.0) if rising == (rare == 1) else -np.arange(6.0)
+    ranking = rank_units(column[:, None], labels)
+    assert (ranking.auroc[0] > 0.5) == rising
+    assert ranking.sign[0] == (1 if rising else -1)
+    assert np.isinf(ranking.threshold[0])
+    assert ranking.predict(column, 0).tolist() == [common] * 6
 
 
 def planted() -> tuple[np.ndarray, np.ndarray]:

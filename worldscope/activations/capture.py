@@ -22,7 +22,7 @@ class Capture:
     """Loss of each piece given those before it; the first has none and is 0."""
 
 
-def capture(network: MLSTM, text: str, hooks: Sequence[str] = ("hook_c",)) -> Capture:
+def capture(network: MLSTM, text: str, hooks: str | Sequence[str] = "hook_c") -> Capture:
     """Reads one text and keeps the activations of every symbol, after any edits in place.
 
     Raises:
@@ -30,7 +30,7 @@ def capture(network: MLSTM, text: str, hooks: Sequence[str] = ("hook_c",)) -> Ca
         LookupError: If a hook is unknown.
     """
     symbols = network.to_symbols(text)
-    output = network(symbols, read=[network.hook_name(hook) for hook in hooks])
+    output = network(symbols, read=network.hook_names(hooks))
     losses = functional.cross_entropy(output.logits[0, :-1], symbols[0, 1:], reduction="none")
     return Capture(
         pieces=network.codec.pieces(symbols[0].tolist()),

@@ -54,7 +54,7 @@ class StateChunk:
 def stream_states(
     network: MLSTM,
     texts: Sequence[str],
-    hooks: Sequence[str],
+    hooks: str | Sequence[str],
     *,
     batch: int = 256,
     chunk: int = 8,
@@ -65,7 +65,7 @@ def stream_states(
     Args:
         network: What to read.
         texts: What it receives.
-        hooks: Hook names.
+        hooks: Hook names, or one.
         batch: Texts read together.
         chunk: Steps read together: bounds the memory to batch × chunk × d for each hook.
         progress: Show a progress bar in symbols.
@@ -76,7 +76,7 @@ def stream_states(
     """
     if batch < 1 or chunk < 1:
         raise ValueError(f"batch is {batch} and chunk {chunk}; both must be at least 1")
-    names = [network.hook_name(hook) for hook in hooks]
+    names = network.hook_names(hooks)
     encoded = encode_texts(network, texts)
     lengths = np.asarray([len(symbols) for symbols in encoded])
     order = np.argsort(-lengths, kind="stable")
@@ -93,7 +93,7 @@ def stream_states(
 def read_states(
     network: MLSTM,
     texts: Sequence[str],
-    hooks: Sequence[str] = ("hook_c",),
+    hooks: str | Sequence[str] = "hook_c",
     positions: Sequence[str] = POSITIONS,
     *,
     batch: int = 256,
@@ -106,7 +106,7 @@ def read_states(
     Args:
         network: What to read.
         texts: What it receives.
-        hooks: Hook names.
+        hooks: Hook names, or one.
         positions: Some of `final` and `mean`.
         batch: Texts read together.
         progress: Show a progress bar.
@@ -123,7 +123,7 @@ def read_states(
     for position in positions:
         if position not in POSITIONS:
             raise ValueError(f"no position is called {position!r}; choose {', '.join(POSITIONS)}")
-    names = [network.hook_name(hook) for hook in hooks]
+    names = network.hook_names(hooks)
     reduced = {
         (name, position): np.zeros((len(texts), network.hook_dict[name].width))
         for name in names

@@ -132,7 +132,7 @@ def unit_feature(
     Raises:
         IndexError: If there is no such unit.
         ValueError: If the unit is constant over the training text, or the statistics are of
-            another width than the network.
+            another network.
     """
     d = len(statistics.mean)
     if not 0 <= unit < d:
@@ -161,14 +161,13 @@ def direction_feature(
 
     Raises:
         ValueError: If the direction has another width than the hook, is zero or not finite, the
-            activations are constant along it, or the statistics are of another width than the
-            network.
+            activations are constant along it, or the statistics are of another network.
     """
-    width = network.hook_dict[network.hook_name(statistics.hook)].width
-    if statistics.mean.shape != (width,):
+    digest = network.digest
+    if statistics.network != digest:
         raise ValueError(
-            f"the statistics are {len(statistics.mean)} wide, but {statistics.hook} of this "
-            f"network is {width}; measure them on the network itself"
+            f"the statistics are of network {statistics.network}, not of {digest}; measure them on "
+            "the network itself"
         )
     norm = float(np.linalg.norm(direction))
     if direction.shape != statistics.mean.shape or not 0 < norm < np.inf:
@@ -178,4 +177,4 @@ def direction_feature(
         )
     axis = (direction / norm).astype(np.float32)
     mean, sd = statistics.along(axis)
-    return Feature(network.digest, statistics.hook, axis, axis, mean, sd, 1, label, origin)
+    return Feature(digest, statistics.hook, axis, axis, mean, sd, 1, label, origin)

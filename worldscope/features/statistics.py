@@ -15,6 +15,8 @@ from worldscope.networks.mlstm import MLSTM
 class Statistics:
     """First and second moments at one hook."""
 
+    network: str
+    """Digest of the network that was measured."""
     hook: str
     """Canonical hook name."""
     count: int
@@ -62,4 +64,5 @@ def measure_statistics(
     assert origin is not None  # stream_states refuses to read nothing
     mean = total / count
     covariance = products / count - torch.outer(mean, mean)
-    return Statistics(name, count, (mean + origin).numpy(), covariance.numpy())
+    moments = (mean + origin).numpy(), covariance.numpy()
+    return Statistics(network.digest, name, count, *moments)

@@ -1,6 +1,7 @@
 """Networks by name, from a folder of ours, or from the zoo; and writing them."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -32,14 +33,25 @@ def zoo_checkpoints(name: str) -> list[tuple[str, float]]:
     if not name.startswith("zoo:") or "/" in name:
         return []
     folder = _zoo_folder(name[4:])
-    stages = [
-        (f"{name}/{path.name}", float(path.name[:-2])) for path in folder.glob("checkpoints/*MB")
-    ]
+    stages = [(f"{name}/{path.name}", megabytes(path)) for path in folder.glob("checkpoints/*MB")]
     card = folder / "card.json"
     if card.is_file():
         seen = json.loads(card.read_text(encoding="utf-8"))["training"]["bytes_seen"]
         stages.append((name, seen / 1e6))
     return sorted(stages, key=lambda stage: stage[1])
+
+
+def megabytes(checkpoint: Path) -> float:
+    """How much text a checkpoint in a folder such as `4MB` had read."""
+    return float(checkpoint.name.removesuffix("MB"))
+
+
+def zoo_replicas(name: str) -> tuple[str, ...]:
+    """The networks `zoo:<name>-<units>-seed<n>`: trained like a zoo network, from other seeds."""
+    if not name.startswith("zoo:"):
+        return ()
+    wanted = re.compile(rf"{re.escape(name[4:])}-\d+-seed\d+")
+    return tuple(f"zoo:{found}" for found in zoo_names() if wanted.fullmatch(found))
 
 
 def load_network(

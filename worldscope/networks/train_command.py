@@ -1,9 +1,11 @@
 """`worldscope train`: from texts to a trained network in a folder, with progress."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from worldscope.networks.codecs import BPECodec, BytesCodec, Codec, frame, load_codec
 from worldscope.networks.corpus import pack
@@ -47,21 +49,34 @@ def train(
 
     Raises:
         ValueError: If `out` holds a training with other settings, a text is empty (its index is
-            given), or the device cannot be used.
+            given), the device cannot be used, or another training is running in `out`.
     """
     from tqdm.auto import tqdm
 
     _check(texts, device)
     kept, held = split_texts(texts, groups, fraction=VALIDATION_FRACTION, seed=config.seed)
-    network = _start(kept, out, codec, hidden, embed, init, config.seed).to(device)
-    corpus = pack(kept, network.codec, seed=config.seed)
-    validation = pack(held[:VALIDATION_TEXTS], network.codec)
+    with _alone_in(out):
+        network = _start(kept, out, codec, hidden, embed, init, config.seed).to(device)
+        corpus = pack(kept, network.codec, seed=config.seed)
+        validation = pack(held[:VALIDATION_TEXTS], network.codec)
+        trainer = Trainer(network, corpus, validation, config, out)
+        seen = round(trainer.step * trainer.bytes_per_step)
+        total = round(trainer.steps * trainer.bytes_per_step)
+        with tqdm(total=total, initial=seen, unit="B", unit_scale=True, desc="training") as bar:
+            trainer.run(lambda progress: _show(bar, progress, trainer.bytes_per_step))
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Refuses a second training in a folder; the lock of one that was killed is free again."""
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(network, corpus, validation, config, out)
-    seen = round(trainer.step * trainer.bytes_per_step)
-    total = round(trainer.steps * trainer.bytes_per_step)
-    with tqdm(total=total, initial=seen, unit="B", unit_scale=True, desc="training") as bar:
-        trainer.run(lambda progress: _show(bar, progress, trainer.bytes_per_step))
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise ValueError(
+            f"a training is running in {out}; wait for it, or choose another folder"
+        ) from None
 
 
 def _check(texts: Sequence[str], device: str) -> None:

@@ -37,6 +37,7 @@ td { border-bottom: 1px solid var(--rule); }
 .sample { margin: .6rem 0; padding: .7rem 1rem; background: var(--raised); border-radius: 6px;
   border-left: 3px solid var(--rule); font: .875rem/1.6 ui-monospace, "DejaVu Sans Mono", Menlo,
   Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+summary { cursor: pointer; padding: .3rem 0; }
 dl { display: grid; grid-template-columns: minmax(8rem, auto) 1fr; gap: .35rem 1.2rem;
   font-size: .95rem; line-height: 1.45; }
 dt { font-weight: 600; }
@@ -63,7 +64,10 @@ function draw(width) {
   }
 }
 dark.addEventListener("change", () => draw());
-addEventListener("beforeprint", () => draw(680));
+addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+  draw(680);
+});
 addEventListener("afterprint", () => draw());
 draw();
 """

@@ -71,9 +71,11 @@ class Report:
         )
 
     def samples(self, texts: Iterable[str], *, caption: str | None = None) -> "Report":
-        """Add samples of text, with their spaces and line ends."""
+        """Add samples of text, with their spaces and line ends; folded under a caption."""
         blocks = "".join(f'<div class="sample">{escape(text)}</div>' for text in texts)
-        return self._put(_captioned(blocks, caption))
+        if caption is None:
+            return self._put(blocks)
+        return self._put(f"<details><summary>{escape(caption)}</summary>{blocks}</details>")
 
     def heatmap(
         self,

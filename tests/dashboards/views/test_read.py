@@ -43,6 +43,23 @@ def test_it_opens_with_the_best_unit_of_the_newest_finished_run(
     assert not app.error
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_ranks_that_a_run_gave_to_other_weights_come_with_a_warning(
+    open_page: Callable[..., "AppTest"],
+    monkeypatch: pytest.MonkeyPatch,
+    network_folder: Path,
+    same: bool,
+) -> None:
+    from dashboards import resources
+    from worldscope.networks.loading import load_network
+
+    digest = load_network(network_folder).digest if same else "0" * 16
+    monkeypatch.setattr(resources, "run_digest", lambda run: digest)
+    warnings = [warning.value for warning in open_page("read").warning]
+    assert len(warnings) == (0 if same else 1)
+    assert all("run the study again" in warning for warning in warnings)
+
+
 def test_numbers_are_those_of_the_chosen_unit_and_follow_it(
     open_page: Callable[..., "AppTest"], seen: "Capture"
 ) -> None:

@@ -145,13 +145,15 @@ def test_a_feature_of_another_network_is_refused(network, statistics) -> None:
         feature.check_fits(other)
 
 
-def test_statistics_of_a_wider_network_are_refused(network, statistics) -> None:
+@pytest.mark.parametrize("width", [5, 6])
+def test_statistics_of_another_network_are_refused(network, statistics, width: int) -> None:
     from worldscope.features.feature import unit_feature
     from worldscope.networks.loading import new_mlstm
 
-    narrow = new_mlstm(d_hidden=5, d_embed=4)
-    with pytest.raises(ValueError, match="are 6 wide, but lstm.0.hook_c of this network is 5"):
-        unit_feature(narrow, statistics, 5)
+    other = new_mlstm(d_hidden=width, d_embed=4, seed=1)
+    said = f"are of network {network.digest}, not of {other.digest}; measure them on the network"
+    with pytest.raises(ValueError, match=said):
+        unit_feature(other, statistics, 5)
 
 
 def test_a_mean_that_is_not_a_number_is_refused(network, statistics) -> None:

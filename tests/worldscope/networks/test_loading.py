@@ -18,6 +18,7 @@ from worldscope.networks.loading import (
     save_network,
     zoo_checkpoints,
     zoo_names,
+    zoo_replicas,
 )
 from worldscope.networks.mlstm import MLSTM
 
@@ -236,6 +237,13 @@ def test_a_checkpoint_of_the_zoo_reads_with_its_network_s_codec(zoo: Path) -> No
     assert checkpoint.digest != whole.digest
     by_path = load_network(zoo / "pieces" / "checkpoints" / "2MB")
     assert by_path.digest == checkpoint.digest
+
+
+def test_replicas_of_a_shipped_network_are_found_by_their_names(zoo: Path) -> None:
+    for name in ("bytes-8-seed2", "bytes-8-seed1", "bytes-8-seed", "more-bytes-8-seed1"):
+        save_network(new_mlstm(d_hidden=4), zoo / name)
+    assert zoo_replicas("zoo:bytes") == ("zoo:bytes-8-seed1", "zoo:bytes-8-seed2")
+    assert zoo_replicas("zoo:pieces") == zoo_replicas("bytes") == ()
 
 
 def test_a_folder_called_checkpoints_elsewhere_is_nothing_special(

@@ -128,3 +128,18 @@ def test_a_device_that_is_not_there_is_refused_in_one_sentence(tmp_path: Path, d
 def test_a_single_group_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least two groups"):
         start(tmp_path, TEXTS[:1])
+
+
+def test_a_folder_takes_one_training_at_a_time(tmp_path: Path) -> None:
+    inside = []
+
+    def start_another(bar: Any, progress: Any, bytes_per_step: float) -> None:
+        with pytest.raises(ValueError, match=f"a training is running in {tmp_path}; wait for it"):
+            start(tmp_path)
+        inside.append(progress.step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_command, "_show", start_another)
+        start(tmp_path)
+    assert inside == [row["step"] for row in read_lines(tmp_path / "log.jsonl")]
+    start(tmp_path)
