@@ -1,6 +1,6 @@
 """The multiplicative LSTM of the sentiment neuron, with every state and gate open to hooks."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from worldscope.networks.codecs import Codec
 from worldscope.networks.generation import Generation, generate
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter
 from worldscope.networks.recurrence import READS, EditStep, TrainingScan, scan
+from worldscope.networks.threads import run_shares, share_rows
 
 State = tuple[Tensor, Tensor]
 _PREFIX = "lstm.0.hook_"
@@ -56,6 +57,16 @@ class Weights(NamedTuple):
     h: Float[Tensor, "d 4*d"]
 
 
+class _Ready(NamedTuple):
+    """What is kept between calls while the weights stay as they are."""
+
+    key: tuple
+    """Type of the arithmetic, place and version of every parameter."""
+    weights: Weights
+    inputs: tuple[Float[Tensor, "n_symbols d"], Float[Tensor, "n_symbols 4*d"]]
+    """Input parts of the multiplicative state and of the gates for every symbol."""
+
+
 class MLSTM(HookedNetwork):
     """Multiplicative LSTM language model with weight normalisation.
 
@@ -95,7 +106,7 @@ class MLSTM(HookedNetwork):
         self.b_out = nn.Parameter(torch.zeros(config.n_symbols))
         self.hook_dict = {_PREFIX + read: HookPoint(_PREFIX + read, d) for read in READS}
         self.dtype = torch.float32
-        self._ready: tuple[tuple, Weights] | None = None
+        self._ready: _Ready | None = None
 
     @torch.no_grad()
     def initialise(self) -> None:
@@ -146,7 +157,7 @@ class MLSTM(HookedNetwork):
         """
         self._ready = None  # fused optimisers change weights without a new version
         weights = self.normalised()
-        x_m, x_g = self._inputs(symbols[:, :-1], weights)
+        x_m, x_g = self._inputs(symbols[:, :-1].t(), weights)
         h, h_last, c_last = TrainingScan.apply(x_m, x_g, weights.m, weights.h, *state)  # pyright: ignore
         logits = h.flatten(0, 1) @ self.w_out.to(self.dtype)
         targets = symbols[:, 1:].t().reshape(-1)
@@ -173,15 +184,22 @@ class MLSTM(HookedNetwork):
             first_step: What `hook.step` is at the first symbol, for a text that goes on.
         """
         self.runs += 1
-        weights = self._cached_weights()
-        x_m, x_g = self._inputs(symbols.to(self.device), weights)
+        weights, inputs = self._prepared()
+        symbols = symbols.to(self.device)
         keep = [self.hook_name(name).removeprefix(_PREFIX) for name in read]
-        state = state or self.zero_state(len(symbols))
+        h, c = state or self.zero_state(len(symbols))
         edits = self._edits(first_step)
-        run = scan(x_m, x_g, weights.m, weights.h, state, keep, edits)
-        reads = {_PREFIX + short: read.transpose(0, 1) for short, read in run.reads.items()}
-        scores = self.unembed(run.h).transpose(0, 1) if logits else run.h[..., :0]
-        return MLSTMOutput(scores, reads, run.state)
+
+        def run(rows: slice) -> MLSTMOutput:
+            x_m, x_g = inputs(symbols[rows].t())
+            done = scan(x_m, x_g, weights.m, weights.h, (h[rows], c[rows]), keep, edits)
+            reads = {_PREFIX + short: read.transpose(0, 1) for short, read in done.reads.items()}
+            scores = self.unembed(done.h) if logits else done.h[..., :0]
+            return MLSTMOutput(scores.transpose(0, 1), reads, done.state)
+
+        in_one_piece = edits or self.device.type != "cpu"
+        shares = [slice(None)] if in_one_piece else share_rows(len(symbols))
+        return _joined(run_shares(run, shares))
 
     @torch.no_grad()
     def unembed(self, h: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows n_symbols"]:
@@ -245,13 +263,13 @@ class MLSTM(HookedNetwork):
         return ", ".join(f"{name}={value}" for name, value in asdict(self.config).items())
 
     def _inputs(self, symbols: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-        embedded = self._embedded(symbols.t())
+        embedded = self._embedded(symbols)
         d = self.config.d_hidden
         x_m = embedded @ weights.x[:, :d]
         x_g = embedded @ weights.x[:, d:] + self.bias.to(self.dtype)
         return x_m, x_g
 
-    def _embedded(self, symbols: Int[Tensor, "time batch"]) -> Float[Tensor, "time batch d_embed"]:
+    def _embedded(self, symbols: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows d_embed"]:
         if symbols.is_cuda and torch.is_grad_enabled():
             # The gradient of a lookup cannot be captured in a CUDA graph; that of a product can.
             alphabet = torch.arange(self.config.n_symbols, device=symbols.device)
@@ -269,14 +287,39 @@ class MLSTM(HookedNetwork):
             if point.edits
         }
 
-    def _cached_weights(self) -> Weights:
-        """Kept between calls, except in training: a fused optimiser leaves `_version` alone."""
+    def _prepared(self) -> tuple[Weights, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+        """The weights, and what gives the input parts of symbols.
+
+        Both are kept between calls, except in training: a fused optimiser leaves `_version` alone.
+        """
         if any(parameter.requires_grad for parameter in self.parameters()):
-            return self.normalised()
+            weights = self.normalised()
+            return weights, lambda symbols: self._inputs(symbols, weights)
         key = (self.dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
-        if self._ready is None or self._ready[0] != key:
-            self._ready = (key, self.normalised())
-        return self._ready[1]
+        if self._ready is None or self._ready.key != key:
+            weights = self.normalised()
+            alphabet = torch.arange(self.config.n_symbols, device=self.device)
+            self._ready = _Ready(key, weights, self._inputs(alphabet, weights))
+        x_m, x_g = self._ready.inputs
+
+        def looked_up(symbols: Tensor) -> tuple[Tensor, Tensor]:
+            return functional.embedding(symbols, x_m), functional.embedding(symbols, x_g)
+
+        return self._ready.weights, looked_up
+
+
+def _joined(parts: Sequence[MLSTMOutput]) -> MLSTMOutput:
+    """One batch again."""
+    if len(parts) == 1:
+        return parts[0]
+    logits, reads, states = zip(*parts, strict=True)
+    h, c = zip(*states, strict=True)
+    names = reads[0]
+    return MLSTMOutput(
+        torch.cat(logits),
+        {name: torch.cat([read[name] for read in reads]) for name in names},
+        (torch.cat(h), torch.cat(c)),
+    )
 
 
 def _normed(v: Float[Tensor, "rows d"], gain: Float[Tensor, " d"]) -> Float[Tensor, "rows d"]:
