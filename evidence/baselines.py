@@ -82,6 +82,7 @@ def random_init_baseline(
     rows = []
     for seed in tqdm(seeds, desc="random networks", disable=not progress):
         untrained = new_mlstm(network.codec, **shape, seed=seed).to(network.device)
+        untrained.requires_grad_(False).eval()
         untrained.dtype = network.dtype
         states = read_states(untrained, texts, hooks, positions)
         rows.append({"draw": seed, **score(states, labels)})

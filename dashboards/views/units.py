@@ -39,7 +39,10 @@ def choose_from_table(units: pd.DataFrame, where: str) -> None:
         selection_mode="single-row",
         hide_index=True,
         height=420,
-        column_config={name: number for name in ("auroc", "accuracy", "threshold")},
+        column_config={
+            **{name: number for name in ("auroc", "accuracy", "threshold")},
+            **{name: st.column_config.NumberColumn(width=50) for name in ("rank", "unit", "sign")},
+        },
     )
     st.caption(f"{verbatim(where)}, {len(units)} units. A click on a row chooses its unit.")
 

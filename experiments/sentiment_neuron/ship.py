@@ -138,12 +138,17 @@ def _card(name: str, facts: dict, command: str) -> str:
         decay=training["decay_fraction"],
         test_mb=facts["test_bytes"] / 1e6,
         ngram_mb=facts["ngram_train_bytes"] / 1e6,
+        also=_stored(name) if facts["checkpoints"] else "",
         table=_bits_table(facts),
     )
 
 
 def _continued(megabytes: float) -> str:
     return f", after the {megabytes:g} MB that it had read before" if megabytes else ""
+
+
+def _stored(name: str) -> str:
+    return f'\nCheckpoints are stored in 8 bits: `ws.load_network("zoo:{name}/<checkpoint>")`.'
 
 
 def _bits_table(facts: dict) -> str:
@@ -179,8 +184,7 @@ zero over the last {decay:.0%}; gradient norm at most {training[clip]}; seed {tr
 ## Bits per byte
 
 On {test_mb:.1f} MB of IMDB test text: whole reviews, in an order drawn from seed 0. The n-gram
-model counted {ngram_mb:.0f} MB of the training text; the compressors see the test text only.
-Checkpoints are stored in 8 bits: `ws.load_network("zoo:{name}/<checkpoint>")`.
+model counted {ngram_mb:.0f} MB of the training text; the compressors see the test text only.{also}
 
 | | bits per byte |
 |---|---|

@@ -50,6 +50,7 @@ def test_a_shipment_holds_the_network_its_checkpoints_and_its_figures(
     card = (tmp_path / "net" / "CARD.md").read_text()
     assert "20 steps of 4 streams × 50 symbols: 0.0 MB\nof text, of a corpus" in card
     assert f"| **this network** | {facts['bits_per_byte']['final']:.3f} |" in card
+    assert 'in 8 bits: `ws.load_network("zoo:net/<checkpoint>")`.' in card
 
 
 def test_a_continued_training_counts_on_from_the_network_it_began_with(

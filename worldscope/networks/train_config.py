@@ -26,7 +26,7 @@ class TrainConfig:
     """Seed of the initial weights and of the order of the texts."""
     bf16: bool = True
     """Make matrix products in bfloat16 where the machine has it; master weights stay float32."""
-    save_seconds: float = 120.0
+    save_seconds: float = 300.0
     """Wall-clock time between checkpoints."""
     snapshots: tuple[float, ...] = ()
     """Megabytes of text after which a copy of the weights is kept under snapshots/."""
