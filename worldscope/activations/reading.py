@@ -57,7 +57,7 @@ def stream_states(
     hooks: str | Sequence[str],
     *,
     batch: int = 256,
-    chunk: int = 8,
+    chunk: int = 16,
     progress: bool = False,
 ) -> Iterator[StateChunk]:
     """Yields the states of texts chunk by chunk; every symbol of every text occurs exactly once.

@@ -114,7 +114,7 @@ def test_one_string_is_not_taken_for_a_text_of_each_character(network: MLSTM) ->
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_batch_or_chunk_of_nothing_is_refused(network: MLSTM, size: int) -> None:
-    with pytest.raises(ValueError, match=f"batch is {size} and chunk 8; both must be at least 1"):
+    with pytest.raises(ValueError, match=f"batch is {size} and chunk 16; both must be at least 1"):
         read_states(network, ["a"], batch=size)
     with pytest.raises(ValueError, match=f"batch is 256 and chunk {size}; both must be at least 1"):
         next(stream_states(network, ["a"], [C], chunk=size))
