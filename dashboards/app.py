@@ -8,7 +8,7 @@ st.set_page_config(
     page_title="Worldscope",
     page_icon=Path(__file__).with_name("icon.svg"),
     layout="wide",
-    initial_sidebar_state=310,
+    initial_sidebar_state=330,
 )
 pages = [
     st.Page("views/read.py", title="Read", icon=":material/text_fields:", default=True),
