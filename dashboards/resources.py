@@ -54,12 +54,12 @@ def runs() -> list[RunEntry]:
 
 def run_network(run: RunEntry) -> str | None:
     """The name of the network that a run studied, if its configuration names one."""
-    return None if run.state == "broken" else _run_config(run.path).get("network")
+    return _config(run).get("network")
 
 
 def run_digest(run: RunEntry) -> str | None:
     """The digest of the weights that a run studied, if its configuration names it."""
-    return _run_config(run.path).get("digest")
+    return _config(run).get("digest")
 
 
 def run_table(path: Path, name: str) -> pd.DataFrame:
@@ -106,6 +106,10 @@ def _statistics(name: str, revision: int, hook: str) -> "Statistics":
 @st.cache_data(ttl=5, max_entries=16, show_spinner=False)
 def _runs(root: Path) -> list[RunEntry]:
     return list_runs(root)
+
+
+def _config(run: RunEntry) -> dict[str, Any]:
+    return {} if run.state == "broken" else _run_config(run.path)
 
 
 @st.cache_data(ttl=60, max_entries=1024, show_spinner=False)

@@ -105,9 +105,9 @@ def _rank_block(
 
     accuracy, cut, sign = _best_cut(walk, can_cut)
     auroc = _auroc(walk, ones, can_cut)
-    ranked = np.where(auroc < 0.5, -1, 1)
-    threshold = np.where(ranked == sign, -np.inf, np.inf)  # gives every row the commoner label
-    sign = np.where(cut < 0, ranked, sign)
+    by_auroc = np.where(auroc < 0.5, -1, 1)
+    threshold = np.where(by_auroc == sign, -np.inf, np.inf)  # gives every row the commoner label
+    sign = np.where(cut < 0, by_auroc, sign)
     inner = np.flatnonzero(cut >= 0)
     threshold[inner] = _between(
         activation_at(places[inner, cut[inner]]), activation_at(places[inner, cut[inner] + 1])

@@ -32,7 +32,7 @@ _EXPECTED = (
 def run_sentiment_neuron(
     preset: Preset = "demo",
     network: str = DEFAULT_NETWORK,
-    replicas: list[str] | None = None,
+    replicas: tuple[str, ...] | None = None,
     data: str | None = None,
     limit: int | None = None,
     name: str | None = None,
@@ -57,7 +57,7 @@ def run_sentiment_neuron(
     config = replace(
         PRESETS[preset],
         network=network,
-        replicas=None if replicas is None else tuple(replicas),
+        replicas=replicas,
         data=data,
         limit=limit,
         seed=seed,

@@ -61,6 +61,7 @@ def test_runs_come_with_their_network_and_tables(
     assert resources.run_network(runs["good"]) == str(network_folder)
     assert resources.run_network(runs["broken"]) is None
     assert resources.run_digest(runs["failed"]) is None
+    assert resources.run_digest(runs["broken"]) is None
     network = resources.shared_network(str(network_folder))
     assert resources.run_digest(runs["good"]) == network.digest
     assert resources.has_table(runs["good"].path, "ranking")

@@ -96,7 +96,7 @@ def test_a_unit_that_does_not_move_gives_every_row_the_commoner_label() -> None:
     ranking = rank_units(np.zeros((5, 1)), np.array([0, 0, 0, 1, 1]))
     assert ranking.accuracy[0] == 0.6
     assert ranking.auroc[0] == 0.5
-    assert np.isinf(ranking.threshold[0])
+    assert ranking.threshold[0] == np.inf
     assert ranking.predict(np.array([7.0, -7.0]), 0).tolist() == [0, 0]
 
 
@@ -109,7 +109,7 @@ def test_where_no_cut_helps_the_sign_is_that_of_the_auroc(common: int, rising: b
     ranking = rank_units(column[:, None], labels)
     assert (ranking.auroc[0] > 0.5) == rising
     assert ranking.sign[0] == (1 if rising else -1)
-    assert np.isinf(ranking.threshold[0])
+    assert ranking.threshold[0] == (-np.inf if rising == (common == 1) else np.inf)
     assert ranking.predict(column, 0).tolist() == [common] * 6
 
 

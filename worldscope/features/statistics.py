@@ -64,5 +64,10 @@ def measure_statistics(
     assert origin is not None  # stream_states refuses to read nothing
     mean = total / count
     covariance = products / count - torch.outer(mean, mean)
-    moments = (mean + origin).numpy(), covariance.numpy()
-    return Statistics(network.digest, name, count, *moments)
+    return Statistics(
+        network=network.digest,
+        hook=name,
+        count=count,
+        mean=(mean + origin).numpy(),
+        covariance=covariance.numpy(),
+    )

@@ -4,9 +4,11 @@ A recurrence makes one small product after the other. Threads that share each pr
 other at every one of them; threads that have rows of their own never do.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -20,7 +22,7 @@ def share_rows(rows: int) -> list[slice]:
     """Which rows each of torch's threads gets; all rows in one piece if there are few."""
     pieces = max(1, min(torch.get_num_threads(), rows // _LEAST))
     ends = [rows * piece // pieces for piece in range(pieces + 1)]
-    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def run_shares(function: Callable[[slice], Result], shares: list[slice]) -> list[Result]:
@@ -43,3 +45,7 @@ def run_shares(function: Callable[[slice], Result], shares: list[slice]) -> list
 @cache
 def _pool(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, thread_name_prefix="rows")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

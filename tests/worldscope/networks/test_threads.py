@@ -1,5 +1,8 @@
 """Rows that are shared among threads: none is lost, none waits, nothing is left behind."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -71,3 +74,21 @@ def test_an_edit_sees_the_whole_batch() -> None:
     with network.hooks([("hook_c", lambda value, hook: seen.append(len(value)))]):
         network(torch.zeros(50, 2, dtype=torch.long))
     assert seen == [50, 50]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    code = """
+import os, torch
+from worldscope.networks.threads import run_shares, share_rows
+torch.set_num_threads(2)
+assert len(run_shares(lambda share: share, share_rows(32))) == 2
+child = os.fork()
+if child == 0:
+    os._exit(len(run_shares(lambda share: share, share_rows(32))))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["2"]
