@@ -78,7 +78,7 @@ def train_mlstm(
     init: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
-    training: TrainConfig = TrainConfig(),  # noqa: B008
+    training: TrainConfig = TrainConfig(),  # noqa: B008  # frozen
 ) -> None:
     """Train a multiplicative LSTM on any text; goes on by itself where a stopped training ended.
 

@@ -122,7 +122,7 @@ def test_a_reading_waits_for_a_steered_pass_and_is_not_steered(
 
     @dataclass(frozen=True)
     class SlowClamp(Clamp):
-        def change(self, values):  # noqa: ANN001, ANN202
+        def change(self, values):
             inside.set()
             assert go_on.wait(20)
             return super().change(values)

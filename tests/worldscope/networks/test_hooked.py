@@ -37,8 +37,11 @@ def adding(amount: float) -> Edit:
     return lambda value, hook: value + amount
 
 
+def doubling(value: Tensor, hook: HookPoint) -> Tensor:
+    return value * 2
+
+
 def test_edits_act_inside_the_block_in_the_order_given_and_not_after(toy: Toy) -> None:
-    doubling: Edit = lambda value, hook: value * 2  # noqa: E731
     with toy.hooks([("hook_a", adding(1)), ("hook_a", doubling)]) as network:
         assert network is toy
         assert toy().tolist() == [[4.0, 4.0]]

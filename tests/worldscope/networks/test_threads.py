@@ -79,10 +79,11 @@ def test_an_edit_sees_the_whole_batch() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     code = """
-import os, torch
+import os, threading, torch
 from worldscope.networks.threads import run_shares, share_rows
 torch.set_num_threads(2)
-assert len(run_shares(lambda share: share, share_rows(32))) == 2
+met = threading.Barrier(2)  # so that both threads are there before the fork
+assert len(run_shares(lambda share: met.wait(), share_rows(32))) == 2
 child = os.fork()
 if child == 0:
     os._exit(len(run_shares(lambda share: share, share_rows(32))))
