@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from worldscope.networks.codecs import BPECodec, BytesCodec, Codec, frame, load_codec
 from worldscope.networks.corpus import pack
@@ -13,6 +12,7 @@ from worldscope.networks.loading import load_network, new_mlstm
 from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.train_config import TrainConfig
 from worldscope.networks.training import Progress, Trainer, last_checkpoint, split_texts
+from worldscope.runs.lock import lock_folder
 
 VALIDATION_FRACTION = 0.01
 """Share of the groups that is held out."""
@@ -68,15 +68,13 @@ def train(
 
 @contextmanager
 def _alone_in(out: Path) -> Iterator[None]:
-    """Refuses a second training in a folder; the lock of one that was killed is free again."""
+    """Refuses a second training in a folder."""
     out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise ValueError(
-            f"a training is running in {out}; wait for it, or choose another folder"
-        ) from None
+    lock = lock_folder(out)
+    if lock is None:
+        raise ValueError(f"a training is running in {out}; wait for it, or choose another folder")
+    with lock:
+        yield
 
 
 def _check(texts: Sequence[str], device: str) -> None:

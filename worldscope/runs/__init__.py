@@ -3,7 +3,7 @@
     runs/sentiment-20300101-120000/
         config.json            study, seed and configuration
         environment.json       versions, processor, threads, commit
-        status.json            running, finished or failed, and when
+        status.json            running, finished or failed, and when; .lock is held while it runs
         measurements.parquet   one tidy table, a row for each measurement
         tried.jsonl            every feature that was tried, so that "best of many" can be counted
         figures/<name>.json    plotly figures

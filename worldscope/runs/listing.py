@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from worldscope.runs.files import read_json
+from worldscope.runs.lock import is_locked
 from worldscope.runs.run import Run
 
 _STATES = ("running", "finished", "failed")
@@ -26,7 +27,7 @@ class RunEntry:
     study: str
     """The question that the run belongs to; empty where it cannot be read."""
     state: str
-    """running (or killed before it could say otherwise), finished, failed or broken."""
+    """running, stopped (killed, or left without an end), finished, failed or broken."""
     started: datetime
     """When it was last started; of a broken run, when its folder last changed. UTC."""
     problem: str | None
@@ -76,7 +77,8 @@ def _entry(path: Path) -> RunEntry:
     run = Run(path)
     status = run.status
     started = datetime.fromisoformat(status["started"])
-    return RunEntry(path, run.study, status["state"], started, status["error"])
+    state = "stopped" if status["state"] == "running" and not is_locked(path) else status["state"]
+    return RunEntry(path, run.study, state, started, status["error"])
 
 
 def _problem(path: Path) -> str | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+from filelock import FileLock
+
 from worldscope.runs.files import (
     append_lines,
     plain,
@@ -38,8 +40,9 @@ class Run:
     Made by `start_run` and `load_run`, which check the folder.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, lock: FileLock | None = None):
         self.path = path
+        self._lock = lock
         self._added: set[_Identity] = set()
 
     def __repr__(self) -> str:
@@ -198,6 +201,8 @@ class Run:
             self.path / "status.json",
             self.status | {"state": state, "ended": datetime.now(UTC).isoformat(), "error": error},
         )
+        if self._lock:
+            self._lock.release()
 
     def _file(self, kind: Kind, name: str) -> Path:
         return self.path / kind / f"{checked_name(name)}{_SUFFIX[kind]}"

@@ -10,6 +10,7 @@ from uuid import uuid4
 from worldscope.runs.environment import describe_environment
 from worldscope.runs.files import plain, read_json, write_json
 from worldscope.runs.listing import load_run, runs_root
+from worldscope.runs.lock import lock_folder
 from worldscope.runs.run import Run, checked_name
 
 
@@ -32,7 +33,8 @@ def start_run(
 
     Raises:
         ValueError: If a name is not one word, the configuration has no form in JSON, or the run of
-            that name has finished, is broken or was started with another configuration.
+            that name has finished, is broken, is still running or was started with another
+            configuration.
     """
     facts = {"study": checked_name(study), "seed": seed, "config": plain(config)}
     folder = runs_root(root)
@@ -48,7 +50,7 @@ def _create(root: Path, facts: dict[str, Any], names: Iterable[str]) -> Run:
     try:
         write_json(hidden / "config.json", facts)
         _write_start(hidden)
-        return Run(_show(hidden, names))
+        return _held(_show(hidden, names))
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
@@ -82,8 +84,19 @@ def _resume(run: Run, facts: dict[str, Any]) -> Run:
             f"run {run.name} was started with another {', '.join(different)}: go on with the same, "
             "or start one of another name."
         )
+    held = _held(run.path)
     _write_start(run.path)
-    return run
+    return held
+
+
+def _held(folder: Path) -> Run:
+    """The run, which no other process goes on with until it ends."""
+    lock = lock_folder(folder)
+    if lock is None:
+        raise ValueError(
+            f"run {folder.name} is still running: wait for it, or start one of another name."
+        )
+    return Run(folder, lock)
 
 
 def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,10 @@ BREAKS = {
 
 
 def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
-    for day, name in ((2, "b"), (3, "a"), (1, "c")):
-        run = start_run("films", {}, 0, root=tmp_path, name=name)
-        break_status(run.path, started=f"2030-01-0{day}T00:00:00+00:00")
+    days = {"b": 2, "a": 3, "c": 1}
+    runs = [start_run("films", {}, 0, root=tmp_path, name=name) for name in days]
+    for run in runs:
+        break_status(run.path, started=f"2030-01-0{days[run.name]}T00:00:00+00:00")
     entries = list_runs(tmp_path)
     assert [entry.name for entry in entries] == ["a", "b", "c"]
     assert {(entry.study, entry.state, entry.problem) for entry in entries} == {
@@ -53,6 +56,26 @@ def test_a_failed_run_is_listed_with_its_error(tmp_path: Path) -> None:
         raise RuntimeError("no data")
     (entry,) = list_runs(tmp_path)
     assert (entry.state, entry.problem) == ("failed", "RuntimeError: no data")
+
+
+def test_a_run_that_was_killed_is_stopped_and_can_be_gone_on_with(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from worldscope.runs import start_run\n"
+        "run = start_run('a', {}, 0, root=sys.argv[1], name='one')\n"
+        "print('started', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        assert list_runs(tmp_path)[0].state == "running"
+        with pytest.raises(ValueError, match="run one is still running: wait for it"):
+            start_run("a", {}, 0, root=tmp_path, name="one")
+        process.kill()
+    assert list_runs(tmp_path)[0].state == "stopped"
+    with start_run("a", {}, 0, root=tmp_path, name="one"):
+        assert list_runs(tmp_path)[0].state == "running"
+    assert list_runs(tmp_path)[0].state == "finished"
 
 
 @pytest.mark.parametrize("problem", BREAKS)

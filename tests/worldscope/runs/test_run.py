@@ -83,7 +83,9 @@ def test_measuring_the_same_twice_is_refused_and_changes_nothing(
 
 
 def test_a_resumed_run_replaces_what_it_measures_again(run: Run) -> None:
-    run.add([UNIT, PROBE])
+    with pytest.raises(RuntimeError), run:
+        run.add([UNIT, PROBE])
+        raise RuntimeError("power cut")
     resumed = start_run("sentiment", {"width": 8}, 0, root=run.path.parent, name=run.name)
     resumed.add([replace(UNIT, value=0.5, low=0.4, high=0.6)])
     assert resumed.measurements[["method", "value"]].to_numpy().tolist() == [
