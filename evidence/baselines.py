@@ -1,13 +1,12 @@
-"""What the same procedure scores without what it is meant to find.
+"""What the same procedure scores on networks that have learned nothing.
 
 A procedure takes states and labels and gives one number for each metric. It does everything from
 choosing units or strengths on train and dev to scoring on test, so that a baseline chooses in the
 same way as the network that it stands beside.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,21 +14,19 @@ from jaxtyping import Float, Integer
 from tqdm.auto import tqdm
 
 from worldscope.activations.reading import POSITIONS, read_states
-from worldscope.measures import label_permutations, permutation_p_value
 from worldscope.networks.loading import new_mlstm
 from worldscope.networks.mlstm import MLSTM
 
-Inputs = TypeVar("Inputs")
 States = Mapping[tuple[str, str], Float[np.ndarray, "n d"]]
 """As `read_states` gives them: (hook, position) to a row for each text."""
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Scores of several draws: networks with random weights, or permutations of the labels."""
+    """Scores of several networks with random weights."""
 
     table: pd.DataFrame
-    """A row for each draw: its number, or its seed, as `draw`, and a column for each metric."""
+    """A row for each network: its seed, as `draw`, and a column for each metric."""
 
     def values(self, metric: str) -> Float[np.ndarray, " draws"]:
         """A metric of every draw.
@@ -49,10 +46,6 @@ class Baseline:
     def maximum(self, metric: str) -> float:
         """Best draw."""
         return float(self.values(metric).max())
-
-    def p_value(self, metric: str, observed: float) -> float:
-        """Chance of a draw that scores at least as high as what was observed."""
-        return permutation_p_value(observed, self.values(metric))
 
 
 def random_init_baseline(
@@ -86,38 +79,4 @@ def random_init_baseline(
         untrained.dtype = network.dtype
         states = read_states(untrained, texts, hooks, positions)
         rows.append({"draw": seed, **score(states, labels)})
-    return Baseline(pd.DataFrame(rows))
-
-
-def shuffled_label_baseline(
-    inputs: Inputs,
-    labels: Integer[np.ndarray, " n"],
-    groups: Sequence[Hashable],
-    train: Integer[np.ndarray, " rows"],
-    score: Callable[[Inputs, Integer[np.ndarray, " n"]], Mapping[str, float]],
-    *,
-    permutations: int = 20,
-    seed: int = 0,
-    progress: bool = False,
-) -> Baseline:
-    """Labels permuted over groups in the training part only; the others are the true ones.
-
-    Args:
-        inputs: Whatever the procedure reads: states, or texts.
-        labels: True labels of all rows.
-        groups: Group of each row.
-        train: Rows of the training part.
-        score: The procedure; it must itself train on those rows only.
-        permutations: How many; twenty at the least for a claim.
-        seed: Seed of the permutations.
-        progress: Show a progress bar.
-    """
-    permuted = label_permutations(
-        labels[train], [groups[row] for row in train], permutations=permutations, seed=seed
-    )
-    rows = []
-    for draw in tqdm(range(permutations), desc="shuffled labels", disable=not progress):
-        shuffled = labels.copy()
-        shuffled[train] = permuted[:, draw]
-        rows.append({"draw": draw, **score(inputs, shuffled)})
     return Baseline(pd.DataFrame(rows))

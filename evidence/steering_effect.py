@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from evidence.calibration import CalibratedJudge
 from evidence.placebos import EQUAL_NORM, EQUAL_SD, Recorder, Replay, check_comparable
 from evidence.shares import effects, effects_table
-from evidence.verdict import Reporting, choose_sides, halve_prompts
+from evidence.verdict import Reporting, choose_sides, halve_prompts, verdict_table
 from evidence.writing import Arm, Condition, Design, Outcome, WritingConfig
 from worldscope.features.feature import Feature
 from worldscope.networks.mlstm import MLSTM
@@ -106,7 +106,7 @@ def measure_steering(
     _check(network, feature, judges, prompts, placebos)
     design = Design(network, judges, prompts, texts, config.writing)
     fewer = design
-    if config.placebo_samples is not None:
+    if config.placebo_samples not in (None, config.writing.samples_per_prompt):
         samples = config.placebo_samples
         fewer = replace(design, config=replace(config.writing, samples_per_prompt=samples))
     total = 1 + len(config.strengths)
@@ -151,7 +151,9 @@ def measure_steering(
     return SteeringResult(
         table=pd.concat([table for table in tables if len(table)], ignore_index=True),
         placebo_means=_table(name, list(filter(None, compared)), same.plain, fewer, seed),
-        verdict=report.table(full.outcomes, each, beside),
+        verdict=verdict_table(
+            [*report.of_feature(full.outcomes), *beside.of_placebos(same.outcomes, each)]
+        ),
         generations=[row for outcome in (*every, *each) for row in _generations(name, outcome)],
     )
 

@@ -131,30 +131,32 @@ class Reporting:
     seed: int
     """Seed of the intervals."""
 
-    def table(
-        self,
-        steered: Mapping[float, Outcome],
-        placebos: Iterable[Outcome],
-        of_placebos: "Reporting | None" = None,
-    ) -> pd.DataFrame:
-        """A row for each judge and kind, with the fields of `Verdict`.
+    def of_feature(self, steered: Mapping[float, Outcome]) -> list[Verdict]:
+        """A verdict for each judge.
 
         Args:
             steered: What the feature wrote at each strength.
-            placebos: What they wrote, at the strengths of `sides` among others.
-            of_placebos: What their verdicts share, if they wrote fewer samples.
         """
-        of_placebos = of_placebos or self
+        pair = self._pair(steered)
+        return [self._verdict(judge, "feature", [pair]) for judge in self.design.judges]
+
+    def of_placebos(
+        self, steered: Mapping[float, Outcome], placebos: Iterable[Outcome]
+    ) -> list[Verdict]:
+        """A verdict for each judge and kind: the mean, and how the feature ranks by |moved|.
+
+        Args:
+            steered: What the feature wrote at each strength, in as many samples as the placebos:
+                fewer samples move further by chance.
+            placebos: What they wrote, at the strengths of `sides` among others.
+        """
+        real = self._pair(steered)
         of_kind = _outcomes_by_kind(placebos)
-        verdicts = []
-        for judge in self.design.judges:
-            real = self._verdict(judge, "feature", [self._pair(steered)])
-            verdicts.append(real)
-            for kind, each in of_kind.items():
-                pairs = [of_placebos._pair(outcomes) for outcomes in each]
-                verdicts.append(of_placebos._beside(real, judge, kind, pairs))
-        columns = [field.name for field in fields(Verdict)]
-        return pd.DataFrame({c: [getattr(verdict, c) for verdict in verdicts] for c in columns})
+        return [
+            self._beside(real, judge, kind, [self._pair(outcomes) for outcomes in each])
+            for judge in self.design.judges
+            for kind, each in of_kind.items()
+        ]
 
     def _pair(self, outcomes: Mapping[float, Outcome]) -> _Pair:
         """What was written down and up; unsteered text where a side has no strength."""
@@ -196,16 +198,21 @@ class Reporting:
         )
 
     def _beside(
-        self, real: Verdict, judge: CalibratedJudge, kind: str, pairs: Sequence[_Pair]
+        self, real: _Pair, judge: CalibratedJudge, kind: str, pairs: Sequence[_Pair]
     ) -> Verdict:
-        """The placebos' mean, and how the feature ranks among them by |moved|."""
         null = np.abs([pair.moved(judge.name, self.rows) for pair in pairs])
         return replace(
             self._verdict(judge, kind, pairs),
             placebos=len(pairs),
             largest=float(null.max()),
-            p_value=permutation_p_value(abs(real.moved), null),
+            p_value=permutation_p_value(abs(real.moved(judge.name, self.rows)), null),
         )
+
+
+def verdict_table(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """A row for each verdict, in order, with the fields of `Verdict`."""
+    rows, columns = list(verdicts), [field.name for field in fields(Verdict)]
+    return pd.DataFrame({column: [getattr(row, column) for row in rows] for column in columns})
 
 
 def _outcomes_by_kind(placebos: Iterable[Outcome]) -> dict[str, list[dict[float, Outcome]]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
+from tqdm.auto import tqdm
 
 from probes.inputs import check_labelled
 from probes.logistic import fit_l1_path
@@ -44,6 +45,7 @@ def label_curve(
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     strengths: Sequence[float] | Float[np.ndarray, " s"] = STRENGTHS,
     standardise: bool = False,
+    progress: bool = False,
 ) -> tuple[LabelPoint, ...]:
     """Test accuracy of L1 probes fitted on few labelled rows, for each count and seed.
 
@@ -62,6 +64,7 @@ def label_curve(
         seeds: One draw of rows for each.
         strengths: As `fit_l1_path`, up to weaker penalties.
         standardise: As `fit_l1_path`.
+        progress: Show a progress bar.
 
     Raises:
         ValueError: As `fit_l1_path`, or if a count is odd, under 2 or above twice the rarer class.
@@ -76,19 +79,19 @@ def label_curve(
                 f"The count of labels is {count}: balanced draws need an even one from 2 to {most}."
             )
     points = []
-    for count in counts:
-        for seed in seeds:
-            rows = _balanced_draw(train_labels, count, seed)
-            probe = fit_l1_path(
-                train_acts[rows],
-                train_labels[rows],
-                dev_acts,
-                dev_labels,
-                strengths=strengths,
-                standardise=standardise,
-            )
-            accuracy = probe.accuracy(test_acts, test_labels)
-            points.append(LabelPoint(count, seed, accuracy, probe.strength, probe.n_nonzero))
+    draws = [(count, seed) for count in counts for seed in seeds]
+    for count, seed in tqdm(draws, desc="label curve", disable=not progress):
+        rows = _balanced_draw(train_labels, count, seed)
+        probe = fit_l1_path(
+            train_acts[rows],
+            train_labels[rows],
+            dev_acts,
+            dev_labels,
+            strengths=strengths,
+            standardise=standardise,
+        )
+        accuracy = probe.accuracy(test_acts, test_labels)
+        points.append(LabelPoint(count, seed, accuracy, probe.strength, probe.n_nonzero))
     return tuple(points)
 
 

@@ -55,7 +55,13 @@ class UnitRanking:
         return int(self.order(by)[0])
 
     def predict(self, acts_column: Float[np.ndarray, " n"], unit: int) -> Int[np.ndarray, " n"]:
-        """The label of each row by the unit's threshold and sign, from its activations alone."""
+        """The label of each row by the unit's threshold and sign, from its activations alone.
+
+        Raises:
+            LookupError: If there is no such unit.
+        """
+        if not 0 <= unit < len(self.sign):
+            raise LookupError(f"there is no unit {unit}: they are 0 to {len(self.sign) - 1}")
         above = acts_column > self.threshold[unit]
         return np.where(above, self.sign[unit] > 0, self.sign[unit] < 0).astype(np.int64)
 

@@ -70,6 +70,9 @@ def test_options_are_written_with_dashes(capsys: pytest.CaptureFixture[str]) -> 
         (("--limit", "0"), "limit is 0; it must be 1 or more"),
         (("--top", "-1"), "top is -1; it must be 1 or more"),
         (("--out", "units.xlsx"), "units.xlsx must end in .csv or .parquet"),
+        (("--out", "/proc/nobody/units.csv"), "/proc/nobody"),
+        (("--seed", "-1"), "seed is -1; it must be 0 or more"),
+        (("--limit", "2"), "has 2 groups of texts and train, dev, test need one each: give more"),
     ],
 )
 def test_units_says_in_one_sentence_what_is_wrong(
@@ -115,6 +118,15 @@ def test_no_threads_are_refused_in_one_sentence(capsys: pytest.CaptureFixture[st
     assert status == 1
     assert "threads is 0; it must be at least 1" in err
     assert "Traceback" not in err
+
+
+def test_a_network_to_start_from_has_its_own_shape(
+    capsys: pytest.CaptureFixture[str], network: Path
+) -> None:
+    command = ("train", "mlstm", "--data", "any.txt", "--init", str(network))
+    status, _, err = run(capsys, *command, "--hidden", "9", "--codec", "bpe")
+    assert status == 1
+    assert "has its own codec and hidden; give init, or these" in err
 
 
 def test_train_writes_a_network_that_loads_and_goes_on_where_it_stopped(

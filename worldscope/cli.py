@@ -72,9 +72,9 @@ def train_mlstm(
     folder: str | None = None,
     text_column: str = "text",
     group_column: str | None = None,
-    hidden: int = 512,
-    embed: int = 64,
-    codec: Literal["bytes", "bpe"] = "bytes",
+    hidden: int | None = None,
+    embed: int | None = None,
+    codec: Literal["bytes", "bpe"] | None = None,
     init: str | None = None,
     device: str = "cpu",
     threads: int | None = None,
@@ -84,40 +84,37 @@ def train_mlstm(
 
     Args:
         data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
-            on the hub, or one of our review sets: imdb, sst, short (test parts are left out).
-        out: Folder of the training; trainings/mlstm-<codec>-<hidden>-<data> if not given.
+            on the hub, or one of our review sets: imdb and sst, without their test parts, or short.
+        out: Folder of the training; trainings/mlstm-<codec>-<hidden>-<data>, or with the
+            name of the network to start from, if not given.
         folder: Folder that holds imdb/ or sst/, for these two names.
         text_column: Column with the text.
         group_column: Column of what must not be in both training and validation.
-        hidden: Number of units.
-        embed: Width of the symbol embedding.
-        codec: Bytes, or byte-pair pieces learned from the text.
-        init: Network to start from, `zoo:<name>` or a folder, instead of random weights.
+        hidden: Number of units; 512 if not given.
+        embed: Width of the symbol embedding; 64 if not given.
+        codec: bytes, which is taken if not given, or bpe: byte-pair pieces learned from the text.
+        init: Network to start from, `zoo:<name>` or a folder, instead of random weights. It brings
+            its own hidden, embed and codec.
         device: cpu or cuda.
         threads: Number of processor threads; all if not given.
         training: How to train.
     """
     import torch
 
-    from worldscope.networks.train_command import train
+    from worldscope.networks.train_command import Shape, train
 
+    asked = {"codec": codec, "hidden": hidden, "embed": embed}
+    shape = {name: value for name, value in asked.items() if value is not None}
+    if init is not None and shape:
+        raise ValueError(f"{init} has its own {' and '.join(shape)}; give init, or these")
+    start = init or Shape(**shape)
     if threads is not None:
         if threads < 1:
             raise ValueError(f"threads is {threads}; it must be at least 1")
         torch.set_num_threads(threads)
     world = _training_world(data, folder, text_column, group_column)
-    out = out or f"trainings/mlstm-{codec}-{hidden}-{world.name}"
-    train(
-        world.inputs,
-        world.groups,
-        Path(out),
-        codec=codec,
-        hidden=hidden,
-        embed=embed,
-        init=init,
-        device=device,
-        config=training,
-    )
+    out = out or f"trainings/mlstm-{start}-{world.name}".replace(":", "-").replace("/", "-")
+    train(world.inputs, world.groups, Path(out), start, device=device, config=training)
 
 
 def units(
@@ -197,6 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; what the user can mend is said in one sentence, without a traceback."""
     try:
         auto_cli(COMMANDS, args=None if arguments is None else list(arguments), **_PARSER)
+    except (KeyError, IndexError):  # no sentence of ours
+        raise
     except _EXPECTED as error:
         print(f"worldscope: {error}", file=sys.stderr)
         sys.exit(1)

@@ -121,6 +121,7 @@ def decode(site: Site, *, permutations: int, label_seeds: int, seed: int) -> Dec
             test_acts,
             test_labels,
             seeds=range(label_seeds),
+            progress=label_seeds > 0,
         ),
         null=max_null(
             train_acts, train_labels, site.groups("train"), permutations=permutations, seed=seed

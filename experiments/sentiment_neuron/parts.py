@@ -11,6 +11,8 @@ from worldscope.worlds.world import World
 
 FRACTIONS = {"train": 0.5, "dev": 0.15, "test": 0.35}
 """Shares of the groups, where a data set brings no split of its own."""
+INNER_FRACTIONS = {"train": 0.85, "dev": 0.15}
+"""Shares of the groups of its training part, where it brings no dev part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class LabelledTexts:
             known.name,
             known.inputs,
             np.asarray(known.values("label"), dtype=np.int64),
-            np.asarray(known.groups),
+            np.asarray(known.groups, dtype=object),  # one long name would widen all of them
             np.asarray(own),
         )
 
@@ -77,12 +79,33 @@ def split_three(texts: LabelledTexts, seed: int) -> dict[str, Int[np.ndarray, " 
     """Rows for fitting (train), choosing (dev) and reporting (test); no group is in two of them.
 
     A data set's own test and dev parts are kept; what it lacks is split off by group.
+
+    Raises:
+        ValueError: If there are too few groups, or a part has not both labels.
     """
+    parts = _split(texts, seed)
+    for part, rows in parts.items():
+        labels = np.unique(texts.labels[rows])
+        if len(labels) < 2:
+            raise ValueError(
+                f"the {part} part of {texts.name} has {len(rows)} texts, all of label "
+                f"{', '.join(map(str, labels))}, and needs both: give more texts, or a larger limit"
+            )
+    return parts
+
+
+def _split(texts: LabelledTexts, seed: int) -> dict[str, Int[np.ndarray, " m"]]:
     own = {part: np.flatnonzero(texts.splits == part) for part in ("train", "dev", "test")}
+    if len(own["test"]) and len(own["dev"]):
+        return own
+    within, wanted = own["train"], INNER_FRACTIONS
     if not len(own["test"]):
-        return split_groups(texts.groups, FRACTIONS, seed=seed)
-    if not len(own["dev"]):
-        share = {"train": 0.85, "dev": 0.15}
-        inner = split_groups(texts.groups[own["train"]], share, seed=seed)
-        own |= {part: own["train"][rows] for part, rows in inner.items()}
-    return own
+        within, wanted = np.arange(len(texts)), FRACTIONS
+    groups = texts.groups[within]
+    if len(set(groups)) < len(wanted):
+        raise ValueError(
+            f"{texts.name} has {len(set(groups))} groups of texts and {', '.join(wanted)} need one "
+            "each: give more texts, or a larger limit"
+        )
+    split = split_groups(groups, wanted, seed=seed)
+    return own | {part: within[rows] for part, rows in split.items()}

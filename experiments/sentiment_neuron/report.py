@@ -45,7 +45,7 @@ DEFINITIONS = {
     "praise and real blame.",
     "separation": "Share of real praise that a judge calls positive, minus that of real blame.",
     "largest, p value": "|moved| of the placebo that moved most; the chance of a placebo that "
-    "moves as far as the feature.",
+    "moves as far as the feature, given as many samples.",
     "cost": "Bits per byte of the steered text under the unsteered network, minus those of "
     "unsteered text.",
 }

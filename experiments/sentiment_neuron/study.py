@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from experiments.sentiment_neuron.baselines import random_networks, raw_input
 from experiments.sentiment_neuron.config import StudyConfig
@@ -30,20 +31,25 @@ def run_study(config: StudyConfig, *, name: str | None = None) -> Run:
     """Runs the whole study and writes its report.
 
     Raises:
-        FileNotFoundError: If the network or the data is not there.
+        LookupError, FileNotFoundError: If a network or the data is not there.
         ValueError: If a data set is too small to be split.
     """
     network = load_network(config.network)
-    facts = {**asdict(config), "digest": network.digest}
+    replicas = zoo_replicas(config.network) if config.replicas is None else config.replicas
+    for replica in replicas:
+        load_network(replica)
+    sets = [
+        load_texts(world, config.data, limit=config.limit, seed=config.seed)
+        for world in config.worlds
+    ]
+    for texts in sets:
+        split_three(texts, config.seed)
+    facts = {**asdict(config), "replicas": replicas, "digest": network.digest}
     with start_run("sentiment_neuron", facts, config.seed, name=name) as run:
-        sets = [
-            load_texts(world, config.data, limit=config.limit, seed=config.seed)
-            for world in config.worlds
-        ]
         decoded = [found for texts in sets for found in _decode_set(run, network, texts, config)]
         _keep_units(run, sets, decoded)
         run.table("emergence", emergence(config, sets[0]))
-        run.table("replicas", _replicas(config, sets))
+        run.table("replicas", _replicas(replicas, config, sets))
         chosen = site_to_steer(decoded)
         statistics = measure_statistics(network, _train_texts(chosen.site), chosen.site.hook)
         _keep_features(run, network, statistics, chosen)
@@ -58,7 +64,7 @@ def _decode_set(
     parts = split_three(texts, config.seed)
     states = read_states(network, texts.texts, config.hooks, progress=True)
     sites = [Site(texts, parts, hook, position, acts) for (hook, position), acts in states.items()]
-    for site in sites:
+    for site in tqdm(sites, desc=f"{texts.name}, hooks and positions"):
         label_seeds = config.label_seeds if site.hook == config.hooks[0] else 0
         found = decode(
             site, permutations=config.permutations, label_seeds=label_seeds, seed=config.seed
@@ -70,8 +76,9 @@ def _decode_set(
     run.add(raw_input(texts, parts, data=config.data, seed=config.seed))
 
 
-def _replicas(config: StudyConfig, sets: Sequence[LabelledTexts]) -> pd.DataFrame:
-    names = zoo_replicas(config.network) if config.replicas is None else config.replicas
+def _replicas(
+    names: Sequence[str], config: StudyConfig, sets: Sequence[LabelledTexts]
+) -> pd.DataFrame:
     tables = [read_networks(names, config, texts, desc="other seeds") for texts in sets]
     return pd.concat(tables, ignore_index=True)
 

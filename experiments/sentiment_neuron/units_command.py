@@ -11,6 +11,7 @@ from probes.ranking import UnitRanking, rank_units
 from worldscope.activations.reading import read_states
 from worldscope.measures import mean_interval, permutation_p_value
 from worldscope.networks.loading import load_network
+from worldscope.runs import replacing
 from worldscope.worlds.files import load_world
 
 PERMUTATIONS = 100
@@ -37,13 +38,15 @@ def rank(
         groups, its interval, the commonest class, and the best accuracy that shuffled labels reach.
 
     Raises:
-        ValueError: If the label does not have exactly two classes, `top` is below 1, or `out` is
-            not a kind of file that can be written.
+        ValueError: If the label does not have exactly two classes, a part of the texts has not
+            both, `top` is below 1, `seed` below 0, or `out` is no file that can be written.
     """
     if top < 1:
         raise ValueError(f"top is {top}; it must be 1 or more")
-    if out is not None and Path(out).suffix not in (".csv", ".parquet"):
-        raise ValueError(f"{out} must end in .csv or .parquet")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
+    if out is not None:
+        _check_writable(Path(out))
     world = load_world(
         data, text_column=text_column, label_column=label_column, group_column=group_column
     ).labelled("label")
@@ -123,7 +126,18 @@ def _chance(
     )
 
 
-def _write(table: pd.DataFrame, path: Path) -> Path:
+def _check_writable(path: Path) -> None:
+    """Refuses before texts are read what could not be written afterwards."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{path} must end in .csv or .parquet")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
+
+
+def _write(table: pd.DataFrame, path: Path) -> Path:
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False) if path.suffix == ".csv" else table.to_parquet(
+            temporary
+        )
     return path

@@ -7,7 +7,7 @@ import pandas as pd
 
 from evidence.placebos import EQUAL_NORM
 from experiments.sentiment_neuron.decoding import Decoded
-from worldscope.measures import Interval
+from worldscope.measures import Interval, benjamini_hochberg
 
 SHARE_OF_PROBE = 0.8
 """A unit that is the sentiment unit has this share of the L1 probe's accuracy above chance."""
@@ -68,44 +68,70 @@ def verdict_on(found: Decoded, measured: pd.DataFrame) -> str:
 def verdicts_on_steering(verdicts: pd.DataFrame, judges: pd.DataFrame) -> Iterator[str]:
     """What steering did to the writing, in words: a sentence for each feature and judge.
 
+    The first judge that can be told from chance on real text decides; its p-values are corrected
+    for the number of features. Every other judge is a second opinion.
+
     Args:
         verdicts: A row for each feature, judge and kind: the fields of `evidence.verdict.Verdict`.
         judges: What each judge is worth on real text: judge, value, low, high.
     """
+    able = judges.loc[judges["low"] > 0.5, "judge"]
+    deciding = None if able.empty else able.iloc[0]
+    placebos = _corrected(verdicts.loc[verdicts["kind"] == EQUAL_NORM])
     worth = {judge["judge"]: judge for judge in judges.to_dict("records")}
-    rows = verdicts.to_dict("records")
-    for row in rows:
-        if row["kind"] == "feature":
-            asked = (row["feature"], row["judge"], EQUAL_NORM)
-            placebos = [p for p in rows if (p["feature"], p["judge"], p["kind"]) == asked]
-            yield _verdict_on_steering(row, placebos, worth[row["judge"]])
+    for row in verdicts.query("kind == 'feature'").to_dict("records"):
+        judge, feature = row["judge"], row["feature"]
+        beside = placebos[judge, feature]
+        if np.isnan(row["down"]) and np.isnan(row["up"]):
+            yield f"Steering {feature}: every strength costs more than the budget."
+        elif judge == deciding:
+            yield _moved(row, beside) + _conclusion(row, beside["corrected"])
+        elif judge in set(able):
+            yield _moved(row, beside) + f"This is a second opinion: the {deciding} decides."
+        else:
+            yield _moved(row, beside) + _unable(worth[judge])
 
 
-def _verdict_on_steering(row: dict, placebos: Sequence[dict], judge: dict) -> str:
-    if np.isnan(row["down"]) and np.isnan(row["up"]):
-        return f"Steering {row['feature']}: every strength costs more than the budget."
+def _corrected(placebos: pd.DataFrame) -> dict[tuple[str, str], dict]:
+    """By judge and feature: the placebos' verdict, its p-value corrected for the features."""
+    found = {}
+    for judge, rows in placebos.groupby("judge"):
+        adjusted = benjamini_hochberg(rows["p_value"].to_numpy(), q=ALPHA).adjusted
+        for row in rows.assign(corrected=adjusted, features=len(rows)).to_dict("records"):
+            found[judge, row["feature"]] = row
+    return found
+
+
+def _moved(row: dict, placebos: dict) -> str:
     ends = [0.0 if np.isnan(end) else end for end in (row["down"], row["up"])]
     said = (
         f"Steering {row['feature']} from {ends[0]:+g} to {ends[1]:+g} sd moves the share that the "
         f"{row['judge']} calls positive by {100 * row['moved']:.1f} points "
         f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}]. "
     )
-    for mean in placebos:
-        said += (
-            f"{mean['placebos']:g} placebos of equal norm move it by {100 * mean['moved']:.1f} "
-            f"on average, at most {100 * mean['largest']:.1f} (p = {mean['p_value']:.2f}). "
-        )
-    if judge["low"] <= 0.5:
-        return said + (
-            f"But this judge cannot be told from chance on real text ({judge['value']:.1%} "
-            f"[{judge['low']:.1%}, {judge['high']:.1%}]), so that its shares say nothing."
-        )
-    beyond = all(mean["p_value"] <= ALPHA for mean in placebos)
-    if beyond and row["low"] > 0:
-        return said + "The feature moves what is written towards its label."
-    if beyond and row["high"] < 0:
-        return said + "The feature moves what is written away from its label."
-    return said + "No effect beyond that of the placebos is shown."
+    corrected = ""
+    if placebos["features"] > 1:
+        corrected = f", {placebos['corrected']:.2f} corrected for {placebos['features']} features"
+    return said + (
+        f"{placebos['placebos']:g} placebos of equal norm move it by {100 * placebos['moved']:.1f} "
+        f"on average, at most {100 * placebos['largest']:.1f} "
+        f"(p = {placebos['p_value']:.2f}{corrected}). "
+    )
+
+
+def _conclusion(row: dict, p_value: float) -> str:
+    if p_value <= ALPHA and row["low"] > 0:
+        return "The feature moves what is written towards its label."
+    if p_value <= ALPHA and row["high"] < 0:
+        return "The feature moves what is written away from its label."
+    return "No effect beyond that of the placebos is shown."
+
+
+def _unable(judge: dict) -> str:
+    return (
+        f"But this judge cannot be told from chance on real text ({judge['value']:.1%} "
+        f"[{judge['low']:.1%}, {judge['high']:.1%}]), so that its shares say nothing."
+    )
 
 
 def _largest(measured: pd.DataFrame, start: str, end: str = "") -> float:

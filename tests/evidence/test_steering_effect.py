@@ -220,3 +220,21 @@ def test_placebos_may_write_fewer_samples_without_changing_the_feature(
     real = [table.loc[table["kind"] == "feature"] for table in (fewer.verdict, result.verdict)]
     columns = ["share_down", "share_up", "moved", "low", "high", "n"]
     pd.testing.assert_frame_equal(real[0][columns], real[1][columns])
+
+
+def test_a_feature_is_ranked_among_placebos_by_as_many_samples_as_theirs(
+    planted, real_texts: list[str]
+) -> None:
+    network, statistics = planted.network, planted.statistics
+    placebos = [unit_feature(network, statistics, unit, label="placebo") for unit in (1, 2, 3)]
+
+    def beside(samples: int, of_placebos: int | None) -> pd.DataFrame:
+        writing = replace(CONFIG.writing, samples_per_prompt=samples)
+        config = replace(CONFIG, writing=writing, placebo_samples=of_placebos)
+        measured = measure_steering(
+            network, planted.feature, [calibrated(16)], PROMPTS, real_texts, placebos, config=config
+        )
+        return measured.verdict.query("kind != 'feature'").reset_index(drop=True)
+
+    few = beside(samples=2, of_placebos=None)
+    pd.testing.assert_frame_equal(beside(samples=4, of_placebos=2), few)

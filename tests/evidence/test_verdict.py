@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evidence.bits import Bits
 from evidence.calibration import CalibratedJudge
-from evidence.verdict import Reporting, Sides, choose_sides, halve_prompts
+from evidence.verdict import Reporting, Sides, choose_sides, halve_prompts, verdict_table
 from evidence.writing import Condition, Design, Outcome, WritingConfig
 from worldscope.measures import Interval, paired_interval
 from worldscope.networks.mlstm import MLSTM
@@ -117,7 +117,7 @@ def a_study() -> tuple[dict[float, Outcome], list[Outcome], Outcome]:
 def a_table(sides: Sides, rows: np.ndarray) -> pd.DataFrame:
     steered, placebos, plain = a_study()
     report = Reporting("unit 7", sides, plain, a_design(), rows, seed=0)
-    return report.table(steered, placebos)
+    return verdict_table([*report.of_feature(steered), *report.of_placebos(steered, placebos)])
 
 
 def test_the_verdict_is_the_paired_difference_of_both_sides_on_the_reporting_rows() -> None:
@@ -171,4 +171,5 @@ def test_what_choosing_prompts_wrote_does_not_change_the_verdict() -> None:
     for each in [*steered.values(), *placebos, plain]:
         each.judged["ours"][:10] ^= True
     report = Reporting("unit 7", Sides(-2.0, 3.0), plain, a_design(), rows, seed=0)
-    pd.testing.assert_frame_equal(report.table(steered, placebos), before)
+    after = [*report.of_feature(steered), *report.of_placebos(steered, placebos)]
+    pd.testing.assert_frame_equal(verdict_table(after), before)

@@ -9,7 +9,7 @@ import pytest
 from experiments.sentiment_neuron import decoding
 from experiments.sentiment_neuron.config import StudyConfig
 from experiments.sentiment_neuron.decoding import Site, decode
-from experiments.sentiment_neuron.parts import LabelledTexts
+from experiments.sentiment_neuron.parts import LabelledTexts, split_three
 from experiments.sentiment_neuron.steering import features_to_steer, held_out_texts
 from experiments.sentiment_neuron.verdict import verdict_on, verdicts_on_steering
 from worldscope.features.statistics import measure_statistics
@@ -32,6 +32,28 @@ def test_texts_are_drawn_from_all_of_a_test_part_that_holds_one_class_first() ->
     drawn = held_out_texts(site(np.zeros((500, 1)), labels), 50, seed=0)
     assert len(drawn) == 50 and 15 < drawn.labels.sum() < 35
     assert {text for text in drawn.texts} <= {f"text {row}" for row in PARTS["test"]}
+
+
+def labelled(labels: list[int], splits: list[str]) -> LabelledTexts:
+    names = [str(row) for row in range(len(labels))]
+    return LabelledTexts("set", names, np.array(labels), np.array(names), np.array(splits))
+
+
+def test_a_part_with_one_label_or_too_few_groups_is_refused_by_its_name() -> None:
+    with pytest.raises(ValueError, match="the dev part of set has 1 texts, all of label 1, and"):
+        split_three(labelled([0, 1, 1, 0, 1], ["train"] * 2 + ["dev"] + ["test"] * 2), seed=0)
+    with pytest.raises(ValueError, match="set has 2 groups of texts and train, dev, test need one"):
+        split_three(labelled([0, 1], ["", ""]), seed=0)
+
+
+def test_parts_of_a_data_set_are_kept_and_what_it_lacks_is_split_off() -> None:
+    labels, own = [0, 1] * 50, ["train"] * 60 + ["test"] * 40
+    parts = split_three(labelled(labels, own), seed=0)
+    assert parts["test"].tolist() == list(range(60, 100))
+    assert sorted([*parts["train"], *parts["dev"]]) == list(range(60))
+    assert len(parts["dev"]) == 9
+    parts = split_three(labelled(labels, [""] * 100), seed=0)
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(100))
 
 
 def test_a_unit_whose_numbers_are_too_small_for_the_probe_is_not_called_unreadable() -> None:
@@ -89,7 +111,14 @@ def test_where_every_unit_tracks_the_label_its_placebos_are_directions() -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("random_networks", 0), ("permutations", 0), ("label_seeds", 0), ("prompts", 3)],
+    [
+        ("random_networks", 0),
+        ("permutations", 0),
+        ("label_seeds", 0),
+        ("prompts", 3),
+        ("seed", -1),
+        ("limit", 0),
+    ],
 )
 def test_too_few_of_anything_is_refused_before_the_study(name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
@@ -128,6 +157,37 @@ def test_steering_is_said_to_move_text_only_beyond_chance_and_placebos() -> None
     none = "No effect beyond that of the placebos is shown."
     assert said_of({}, 0.1).endswith(none)
     assert said_of({"low": -0.1}, 0.05).endswith(none)
+
+
+def test_p_values_are_corrected_for_the_features_and_only_the_first_able_judge_decides() -> None:
+    able = {"value": 0.7, "low": 0.6, "high": 0.8}
+    judges = pd.DataFrame(
+        [{"judge": "deaf", **able, "low": 0.4}, {"judge": "j", **able}, {"judge": "k", **able}]
+    )
+    rows = []
+    for judge in judges["judge"]:
+        for feature, p_value in (("unit 3", 0.02), ("probe direction", 0.04)):
+            named = {"feature": feature, "judge": judge}
+            rows += [{**STEERED, **named}, {**PLACEBO, **named, "p_value": p_value}]
+    moves, second = "moves what is written towards its label.", "second opinion: the j decides."
+    said = list(verdicts_on_steering(pd.DataFrame(rows), judges))
+    assert [sentence.endswith(moves) for sentence in said] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert all(sentence.endswith(second) for sentence in said[4:])
+    assert all("its shares say nothing" in sentence for sentence in said[:2])
+    assert "(p = 0.02, 0.04 corrected for 2 features)" in said[2]
+    for row in rows:
+        if row["feature"] == "unit 3" and "p_value" in row:
+            row["p_value"] = 0.08
+    said = list(verdicts_on_steering(pd.DataFrame(rows), judges))
+    assert "(p = 0.04, 0.08 corrected for 2 features)" in said[3]
+    assert not any(sentence.endswith(moves) for sentence in said)
 
 
 def test_a_judge_at_chance_says_nothing_and_an_unaffordable_feature_was_not_steered() -> None:

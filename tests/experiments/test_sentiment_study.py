@@ -35,6 +35,17 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return run_study(config, name="tiny")
 
 
+def test_what_cannot_be_studied_is_refused_before_there_is_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLDSCOPE_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(FileNotFoundError, match="nobody holds no network"):
+        run_study(replace(PRESETS["demo"], replicas=(str(tmp_path / "nobody"),)))
+    with pytest.raises(ValueError, match="the .* part of short has .* texts, all of label"):
+        run_study(replace(PRESETS["demo"], limit=4))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_run_is_finished_and_has_its_tables(study: Run) -> None:
     assert study.finished
     wanted = {"ranking", "texts", "unit_values", "emergence", "judges"}

@@ -155,3 +155,10 @@ def test_bad_input_is_refused() -> None:
     acts[2, 1] = np.nan
     with pytest.raises(ValueError, match="unit 1 at row 2 is nan"):
         rank_units(acts, np.array([0, 1, 1]))
+
+
+@pytest.mark.parametrize("unit", [-1, 2])
+def test_there_is_no_prediction_by_a_unit_that_is_not_there(unit: int) -> None:
+    ranking = rank_units(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]))
+    with pytest.raises(LookupError, match=f"there is no unit {unit}: they are 0 to 1"):
+        ranking.predict(np.zeros(3), unit)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
+from worldscope.networks.codecs import naming_text
 from worldscope.networks.mlstm import MLSTM
 
 POSITIONS = ("final", "mean")
@@ -157,10 +158,8 @@ def encode_texts(network: MLSTM, texts: Sequence[str]) -> list[list[int]]:
         raise ValueError("there is no text to read; give at least one")
     encoded = []
     for index, text in enumerate(texts):
-        try:
+        with naming_text(texts, index):
             encoded.append(network.encode(text))
-        except ValueError as error:
-            raise ValueError(f"text {index}: {error}") from None
     return encoded
 
 

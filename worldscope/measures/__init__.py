@@ -24,7 +24,6 @@ from worldscope.measures.intervals import (
 from worldscope.measures.labels import (
     check_labels,
     label_permutations,
-    permute_labels_over_groups,
 )
 from worldscope.measures.ranks import auroc
 from worldscope.measures.table import Measurement, measurements_table
@@ -44,6 +43,5 @@ __all__ = [
     "measurements_table",
     "paired_interval",
     "permutation_p_value",
-    "permute_labels_over_groups",
     "split_groups",
 ]

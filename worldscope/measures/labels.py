@@ -28,13 +28,6 @@ def check_labels(labels: np.ndarray, *, rows: int) -> None:
         raise ValueError(f"The {rows} labels hold {present}: both 0 and 1 are needed.")
 
 
-def permute_labels_over_groups(
-    labels: Integer[np.ndarray, " n"], groups: Iterable[Hashable], *, seed: int
-) -> Integer[np.ndarray, " n"]:
-    """Labels for a shuffled-label baseline: the first column of `label_permutations`."""
-    return label_permutations(labels, groups, permutations=1, seed=seed)[:, 0]
-
-
 def label_permutations(
     labels: Integer[np.ndarray, " n"],
     groups: Iterable[Hashable],

@@ -8,7 +8,8 @@ a line break too, since reviews from the web hold them.
 import html
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from worldscope.runs.files import replacing
@@ -43,6 +44,15 @@ def frame(text: str, *, end: bool = True) -> str:
             f"which UTF-8 cannot write; remove it"
         )
     return FRONT + body + (END if end else "")
+
+
+@contextmanager
+def naming_text(texts: Sequence[str], index: int) -> Iterator[None]:
+    """Says of a `ValueError` in the block which text it is about, and how that begins."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"text {index} ({texts[index]!r:.40}): {error}") from None
 
 
 class Codec(ABC):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int, Integer
 from torch import Tensor
 
-from worldscope.networks.codecs import Codec
+from worldscope.networks.codecs import Codec, naming_text
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,5 @@ class Streams:
 
 
 def _encoded(texts: Sequence[str], index: int, codec: Codec) -> Int[np.ndarray, " n"]:
-    try:
+    with naming_text(texts, index):
         return np.asarray(codec.encode(texts[index]))
-    except ValueError as error:
-        raise ValueError(f"text {index}: {error}") from None

@@ -2,14 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_type_hints
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from worldscope.networks.codecs import BytesCodec, Codec, load_codec
 from worldscope.networks.mlstm import MLSTM, MLSTMConfig
@@ -102,7 +103,8 @@ def _write(network: MLSTM, folder: Path, eight_bit: bool) -> None:
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
-    save_file(pack_8bit(tensors) if eight_bit else tensors, folder / "model.safetensors")
+    packed = pack_8bit(tensors) if eight_bit else tensors
+    (folder / "model.safetensors").write_bytes(save(packed))  # save_file lets nobody else read it
     network.codec.save(folder)
     config = json.dumps({"kind": "mlstm", **asdict(network.config)}, indent=2)
     (folder / "config.json").write_text(config + "\n")
@@ -152,10 +154,16 @@ def _read_config(folder: Path) -> MLSTMConfig:
         )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        if config.pop("kind") != "mlstm":
+        if not isinstance(config, dict) or config.pop("kind", None) != "mlstm":
             raise ValueError("its kind is not mlstm")
+        kinds = get_type_hints(MLSTMConfig)
+        if odd := sorted(config.keys() ^ kinds.keys()):
+            raise ValueError(f"it lacks, or should not have, {', '.join(odd)}")
+        for name, kind in kinds.items():
+            if not isinstance(config[name], kind):
+                raise ValueError(f"{name} is {config[name]!r}, not {kind.__name__}")
         return MLSTMConfig(**config)
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{file} does not describe a network known here: {error}") from None
 
 
@@ -167,7 +175,7 @@ def _codec_folder(folder: Path) -> Path:
 
 def _read_weights(path: Path, network: MLSTM) -> dict[str, torch.Tensor]:
     try:
-        tensors = unpack_8bit(load_file(path))
+        packed = load_file(path)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{path} is missing; copy the whole folder of the network"
@@ -176,6 +184,7 @@ def _read_weights(path: Path, network: MLSTM) -> dict[str, torch.Tensor]:
         raise ValueError(
             f"{path} is truncated or not safetensors ({error}); copy it again"
         ) from None
+    tensors = _unpacked(packed, path)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {
         name: tuple(tensor.shape) for name, tensor in tensors.items() if tensor.is_floating_point()
@@ -183,7 +192,20 @@ def _read_weights(path: Path, network: MLSTM) -> dict[str, torch.Tensor]:
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise ValueError(
-                f"{path} holds {name} of shape {found.get(name)}, but config.json asks for "
-                f"{expected.get(name)}; the two files are not of one network"
+                f"{path} holds {_shaped(name, found)}, but config.json asks for "
+                f"{_shaped(name, expected)}; the two files are not of one network"
             )
     return {name: tensors[name].float() for name in expected}
+
+
+def _unpacked(packed: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return unpack_8bit(packed)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{path} holds scales that do not fit its rows ({error}); copy it again"
+        ) from None
+
+
+def _shaped(name: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return f"{name} of shape {shapes[name]}" if name in shapes else f"no {name}"

@@ -60,8 +60,8 @@ class Weights(NamedTuple):
 class _Ready(NamedTuple):
     """What is kept between calls while the weights stay as they are."""
 
-    key: tuple
-    """Type of the arithmetic, place and version of every parameter."""
+    parameters: dict[str, Tensor]
+    """Copies of those that all of this was made from."""
     weights: Weights
     inputs: tuple[Float[Tensor, "n_symbols d"], Float[Tensor, "n_symbols 4*d"]]
     """Input parts of the multiplicative state and of the gates for every symbol."""
@@ -182,12 +182,19 @@ class MLSTM(HookedNetwork):
             read: Hook names to return, after edits.
             logits: Whether to compute the scores of the next symbol; else they are empty.
             first_step: What `hook.step` is at the first symbol, for a text that goes on.
+
+        Raises:
+            LookupError: If a hook name is unknown.
+            ValueError: If the state is of another number of texts.
         """
-        self.runs += 1
-        weights, inputs = self._prepared()
+        weights, inputs = self._prepared(begins=first_step == 0)
         symbols = symbols.to(self.device)
         keep = [self.hook_name(name).removeprefix(_PREFIX) for name in read]
         h, c = state or self.zero_state(len(symbols))
+        if not len(h) == len(c) == len(symbols):
+            raise ValueError(
+                f"there are {len(symbols)} texts, but the state before them is of {len(h)}"
+            )
         edits = self._edits(first_step)
 
         def run(rows: slice) -> MLSTMOutput:
@@ -199,7 +206,9 @@ class MLSTM(HookedNetwork):
 
         in_one_piece = edits or self.device.type != "cpu"
         shares = [slice(None)] if in_one_piece else share_rows(len(symbols))
-        return _joined(run_shares(run, shares))
+        output = _joined(run_shares(run, shares))
+        self.runs += 1
+        return output
 
     @torch.no_grad()
     def unembed(self, h: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows n_symbols"]:
@@ -287,25 +296,35 @@ class MLSTM(HookedNetwork):
             if point.edits
         }
 
-    def _prepared(self) -> tuple[Weights, Callable[[Tensor], tuple[Tensor, Tensor]]]:
+    def _prepared(
+        self, *, begins: bool
+    ) -> tuple[Weights, Callable[[Tensor], tuple[Tensor, Tensor]]]:
         """The weights, and what gives the input parts of symbols.
 
-        Both are kept between calls, except in training: a fused optimiser leaves `_version` alone.
+        Both are kept while the weights stay as they are, which is looked at where a text begins.
+        In training they never stay.
         """
         if any(parameter.requires_grad for parameter in self.parameters()):
             weights = self.normalised()
             return weights, lambda symbols: self._inputs(symbols, weights)
-        key = (self.dtype, *((p.data_ptr(), p._version) for p in self.parameters()))
-        if self._ready is None or self._ready.key != key:
+        if self._ready is None or not self._is_ready(self._ready, begins):
             weights = self.normalised()
             alphabet = torch.arange(self.config.n_symbols, device=self.device)
-            self._ready = _Ready(key, weights, self._inputs(alphabet, weights))
+            copies = {name: tensor.clone() for name, tensor in self.named_parameters()}
+            self._ready = _Ready(copies, weights, self._inputs(alphabet, weights))
         x_m, x_g = self._ready.inputs
 
         def looked_up(symbols: Tensor) -> tuple[Tensor, Tensor]:
             return functional.embedding(symbols, x_m), functional.embedding(symbols, x_g)
 
         return self._ready.weights, looked_up
+
+    def _is_ready(self, ready: _Ready, compare: bool) -> bool:
+        """Whether what was kept can be used; if compared, whatever may have changed the weights."""
+        if (self.dtype, self.device) != (ready.weights.m.dtype, ready.weights.m.device):
+            return False
+        kept = ready.parameters
+        return not compare or all(torch.equal(p, kept[n]) for n, p in self.named_parameters())
 
 
 def _joined(parts: Sequence[MLSTMOutput]) -> MLSTMOutput:

@@ -2,11 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from worldscope.networks.codecs import BPECodec, BytesCodec, Codec, frame, load_codec
+from worldscope.networks.codecs import (
+    BPECodec,
+    BytesCodec,
+    Codec,
+    frame,
+    load_codec,
+    naming_text,
+)
 from worldscope.networks.corpus import pack
 from worldscope.networks.loading import load_network, new_mlstm
 from worldscope.networks.mlstm import MLSTM
@@ -22,15 +30,28 @@ VALIDATION_TEXTS = 200
 """At most so many held-out texts are read at every checkpoint."""
 
 
+@dataclass(frozen=True)
+class Shape:
+    """Shape of a new network."""
+
+    codec: str = "bytes"
+    """`bytes` or `bpe`."""
+    hidden: int = 512
+    """Number of units."""
+    embed: int = 64
+    """Width of the symbol embedding."""
+
+    def __str__(self) -> str:
+        """For the name of a folder."""
+        return f"{self.codec}-{self.hidden}"
+
+
 def train(
     texts: Sequence[str],
     groups: Sequence[str],
     out: Path,
+    start: Shape | str,
     *,
-    codec: str,
-    hidden: int,
-    embed: int,
-    init: str | None,
     device: str,
     config: TrainConfig,
 ) -> None:
@@ -40,10 +61,7 @@ def train(
         texts: What to train on; a hundredth of the groups is held out for validation.
         groups: What must not be in both parts, for each text.
         out: Folder of the training.
-        codec: `bytes` or `bpe`.
-        hidden: Number of units.
-        embed: Width of the symbol embedding.
-        init: Network to start from, or None.
+        start: Shape of a new network, or the name of one to start from.
         device: Where to train.
         config: How to train.
 
@@ -56,7 +74,7 @@ def train(
     _check(texts, device)
     kept, held = split_texts(texts, groups, fraction=VALIDATION_FRACTION, seed=config.seed)
     with _alone_in(out):
-        network = _start(kept, out, codec, hidden, embed, init, config.seed).to(device)
+        network = _first_network(kept, out, start, config.seed).to(device)
         corpus = pack(kept, network.codec, seed=config.seed)
         validation = pack(held[:VALIDATION_TEXTS], network.codec)
         trainer = Trainer(network, corpus, validation, config, out)
@@ -85,24 +103,15 @@ def _check(texts: Sequence[str], device: str) -> None:
         said = " ".join(str(error).split())
         raise ValueError(f"device {device!r} cannot be used here: {said}") from None
     for index, text in enumerate(texts):
-        try:
+        with naming_text(texts, index):
             frame(text)
-        except ValueError as error:
-            raise ValueError(f"text {index}: {error}") from None
 
 
-def _start(
-    texts: Sequence[str],
-    out: Path,
-    codec: str,
-    hidden: int,
-    embed: int,
-    init: str | None,
-    seed: int,
-) -> MLSTM:
-    if init is not None:
-        return load_network(init)
-    return new_mlstm(_codec(texts, out, codec), d_hidden=hidden, d_embed=embed, seed=seed)
+def _first_network(texts: Sequence[str], out: Path, start: Shape | str, seed: int) -> MLSTM:
+    if isinstance(start, str):
+        return load_network(start)
+    codec = _codec(texts, out, start.codec)
+    return new_mlstm(codec, d_hidden=start.hidden, d_embed=start.embed, seed=seed)
 
 
 def _codec(texts: Sequence[str], out: Path, name: str) -> Codec:

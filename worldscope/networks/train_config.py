@@ -35,6 +35,8 @@ class TrainConfig:
         for name in ("total_bytes", "batch", "chunk", "lr", "clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must be 0 or more")
         for megabytes in self.snapshots:
             if not 0 < megabytes < math.inf:
                 raise ValueError(f"a snapshot is at {megabytes} MB; it must be above 0 and finite")

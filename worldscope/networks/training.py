@@ -34,6 +34,9 @@ from worldscope.runs.files import (
     write_lines,
 )
 
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam keeps of each parameter."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -217,8 +220,7 @@ class Trainer:
 
     def _resume(self, folder: Path) -> None:
         try:
-            described = read_json(folder / "training.json")
-            tensors = load_file(folder / "optimiser.safetensors", device=str(self.network.device))
+            described, tensors = self._read_checkpoint(folder)
         except (OSError, ValueError, SafetensorError) as error:
             raise ValueError(
                 f"{folder} is not a whole checkpoint ({error}); copy it again or remove it"
@@ -226,14 +228,26 @@ class Trainer:
         network = load_network(folder)
         self._check_same(described, network)
         self.network.load_state_dict(network.state_dict())
-        self.state = (tensors.pop("state.h"), tensors.pop("state.c"))
+        self.state = (tensors["state.h"], tensors["state.c"])
         adam = {
-            i: {key: tensors[f"{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            i: {key: tensors[f"{name}.{key}"] for key in _MOMENTS}
             for i, (name, _) in enumerate(self.network.named_parameters())
         }
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": adam, "param_groups": groups})
         self.step = described["step"]
+
+    def _read_checkpoint(self, folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+        described = read_json(folder / "training.json")
+        tensors = load_file(folder / "optimiser.safetensors", device=str(self.network.device))
+        moments = {f"{n}.{key}" for n, _ in self.network.named_parameters() for key in _MOMENTS}
+        if not isinstance(described, dict):
+            raise ValueError("training.json is not a JSON object")
+        missing = {"step", "config", "text"} - described.keys()
+        missing |= ({"state.h", "state.c"} | moments) - tensors.keys()
+        if missing:
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+        return described, tensors
 
     def _check_same(self, described: dict, network: MLSTM) -> None:
         """Refuses a checkpoint from which this training would not have come by itself."""

@@ -143,8 +143,13 @@ class Run:
         self._added |= replaced
 
     def tried(self, features: Iterable[Any]) -> None:
-        """Append features (mappings or dataclasses of plain values) to the log of those tried."""
-        append_lines(self.path / "tried.jsonl", features)
+        """Append features (mappings or dataclasses of plain values) to the log of those tried.
+
+        One that is in the log already, as after the run was resumed, is not logged again.
+        """
+        logged = self.tried_features
+        new = [feature for feature in map(plain, features) if feature not in logged]
+        append_lines(self.path / "tried.jsonl", new)
 
     def figure(self, name: str, figure: "go.Figure") -> None:
         """Save a plotly figure as figures/<name>.json; an earlier one of that name is replaced."""

@@ -3,7 +3,7 @@
 import gzip
 import json
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -41,16 +41,14 @@ def load_world(
             or there are fewer than two classes.
     """
     path = Path(source)
+    columns = [column for column in (text_column, label_column, group_column) if column is not None]
     if path.exists():
-        frame = _read_path(path, [text_column, *([group_column] if group_column else [])])
+        frame = _read_path(path, columns, as_text=[c for c in columns if c != label_column])
     elif path.suffix in (*SUFFIXES, ".gz") or path.is_absolute() or str(source).startswith("."):
         raise FileNotFoundError(f"there is no file {path}")
     else:
         frame = read_hub(str(source), split)
-    for column in (text_column, label_column, group_column):
-        if column is not None and column not in frame.columns:
-            there = ", ".join(map(str, frame.columns))
-            raise LookupError(f"{source} has no column {column!r}; its columns are {there}")
+        _check_columns(frame, columns, source)
     return _as_world(path.name, frame, text_column, label_column, group_column)
 
 
@@ -109,16 +107,26 @@ def read_hub(name: str, split: str) -> "pd.DataFrame":
     return frame
 
 
-def _read_path(path: Path, as_text: Collection[str]) -> "pd.DataFrame":
+def _read_path(path: Path, columns: Sequence[str], as_text: Collection[str]) -> "pd.DataFrame":
     import pandas as pd
 
-    if path.is_file():
-        return read_table(path, as_text)
-    files = [file for file in path.iterdir() if file.name.removesuffix(".gz").endswith(SUFFIXES)]
-    if not files:
-        raise FileNotFoundError(f"the folder {path} holds no {', '.join(SUFFIXES)} file")
-    tables = [read_table(file, as_text) for file in sorted(files)]
+    files = [path]
+    if path.is_dir():
+        named = [f for f in path.iterdir() if f.name.removesuffix(".gz").endswith(SUFFIXES)]
+        if not named:
+            raise FileNotFoundError(f"the folder {path} holds no {', '.join(SUFFIXES)} file")
+        files = sorted(named)
+    tables = [read_table(file, as_text) for file in files]
+    for file, table in zip(files, tables, strict=True):
+        _check_columns(table, columns, file)
     return pd.concat(tables, ignore_index=True)
+
+
+def _check_columns(frame: "pd.DataFrame", columns: Sequence[str], source: str | Path) -> None:
+    for column in columns:
+        if column not in frame.columns:
+            there = ", ".join(map(str, frame.columns))
+            raise LookupError(f"{source} has no column {column!r}; its columns are {there}")
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -240,7 +248,7 @@ def _labels(frame: "pd.DataFrame", column: str) -> tuple[list[int | None], tuple
         classes = sorted(values.dropna().unique())
     except TypeError:
         raise ValueError(
-            f"column {column!r} mixes kinds of values; a label is text or a number throughout"
+            f"column {column!r} holds neither text throughout nor numbers throughout; a label does"
         ) from None
     if len(classes) < 2:
         found = f"only {str(classes[0])!r}" if classes else "nothing"

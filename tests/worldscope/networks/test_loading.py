@@ -105,7 +105,7 @@ def test_a_network_that_was_trained_on_is_saved_without_its_graph(tmp_path: Path
     assert load_network(tmp_path).digest == network.digest
 
 
-@pytest.mark.parametrize("at", ["save_file", "json", "codec"])
+@pytest.mark.parametrize("at", ["weights", "json", "codec"])
 def test_a_save_that_fails_leaves_the_old_network_whole(
     bpe: BPECodec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
@@ -116,8 +116,8 @@ def test_a_save_that_fails_leaves_the_old_network_whole(
         raise OSError("no space left on device")
 
     match at:
-        case "save_file":
-            monkeypatch.setattr(loading, "save_file", full)
+        case "weights":
+            monkeypatch.setattr(loading, "save", full)
         case "json":
             monkeypatch.setattr(loading.json, "dumps", full)
         case "codec":
@@ -136,6 +136,10 @@ def test_a_save_that_was_killed_leaves_the_old_network_whole(network: MLSTM, fol
     (folder / ".saving-abc").mkdir()
     (folder / ".saving-abc" / "model.safetensors").write_bytes(b"half")
     assert load_network(folder).digest == network.digest
+
+
+def test_a_saved_network_can_be_read_by_whoever_can_read_its_folder(folder: Path) -> None:
+    assert len({file.stat().st_mode for file in folder.iterdir()}) == 1
 
 
 def truncate(folder: Path) -> None:
@@ -170,16 +174,27 @@ def change_weights(change: Callable[[dict], object]) -> Callable[[Path], object]
         (lambda f: (f / "config.json").write_text("[1]"), "does not describe a network known"),
         (change_config(kind="gpt"), "does not describe a network known here: its kind is not mls"),
         (change_config(d_hidden=0), "network known here: d_hidden is 0; it must be at least 1"),
-        (change_config(n_symbols=None), "network known here: .*n_symbols"),
+        (change_config(d_hidden=8.0), r"known here: d_hidden is 8\.0, not int"),
+        (change_config(d_hidden="8"), "known here: d_hidden is '8', not int"),
+        (change_config(kind=None), "network known here: its kind is not mlstm"),
+        (change_config(n_symbols=None), "here: it lacks, or should not have, n_symbols"),
+        (change_config(codec=None), "here: it lacks, or should not have, codec"),
         (change_config(depth=2), "network known here: .*depth"),
         (change_config(codec="words"), "no codec is called 'words'"),
         (change_config(n_symbols=300), "asks for 300 symbols of bytes, but the codec has 256"),
-        (change_config(d_hidden=7), r"holds b.* of shape \(24,\), but config\.json asks for \(28,"),
-        (change_weights(lambda t: t.pop("bias")), "holds bias of shape None, but config"),
+        (
+            change_config(d_hidden=7),
+            r"holds b.* of shape \(24,\), but .* asks for b.* of shape \(28,",
+        ),
+        (change_weights(lambda t: t.pop("bias")), "holds no bias, but config"),
         (change_weights(lambda t: t.update(x=torch.ones(1))), r"holds x of shape \(1,\), but conf"),
         (
+            change_weights(lambda t: t.update({"v_h_m.row_scale": torch.ones(3, 1)})),
+            "holds scales that do not fit its rows",
+        ),
+        (
             change_weights(lambda t: t.update(w_out=torch.ones(6, 256, dtype=torch.int8))),
-            "holds w_out of shape None",
+            "holds no w_out",
         ),
     ],
 )

@@ -198,6 +198,24 @@ def test_a_text_that_goes_on_counts_its_steps_on(network: MLSTM) -> None:
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
 
 
+def test_a_network_loaded_in_inference_mode_runs(network: MLSTM) -> None:
+    symbols = random_symbols()
+    with torch.inference_mode():
+        loaded = new_mlstm(d_hidden=6, d_embed=5)
+        loaded.load_state_dict(network.state_dict())
+        loaded.requires_grad_(False)
+        inside = loaded(symbols).logits
+    assert torch.equal(loaded(symbols).logits, inside)
+    assert torch.equal(network(symbols).logits, inside)
+
+
+def test_a_state_of_other_texts_is_refused(network: MLSTM) -> None:
+    symbols = random_symbols()
+    state = network.zero_state(len(symbols) + 1)
+    with pytest.raises(ValueError, match=rf"{len(symbols)} texts, but .* of {len(symbols) + 1}"):
+        network(symbols, state)
+
+
 def test_weights_that_change_are_noticed(network: MLSTM) -> None:
     """The prepared weights are kept between calls, so every way to change them must be seen."""
     symbols = random_symbols()
@@ -210,6 +228,10 @@ def test_weights_that_change_are_noticed(network: MLSTM) -> None:
     seen.append(network(symbols).logits)
     network.dtype = torch.float32
     assert torch.equal(network(symbols).logits, seen[2])
+    network.embed.data[:, 0] = 0
+    seen.append(network(symbols).logits)
+    network.bias.numpy()[:] = 1
+    seen.append(network(symbols).logits)
     for before, after in zip(seen, seen[1:], strict=False):
         assert not torch.equal(before, after)
 

@@ -10,7 +10,7 @@ from worldscope.networks import train_command
 from worldscope.networks.codecs import BPECodec
 from worldscope.networks.loading import load_network, save_network
 from worldscope.networks.mlstm import MLSTM
-from worldscope.networks.train_command import train
+from worldscope.networks.train_command import Shape, train
 from worldscope.networks.train_config import TrainConfig
 from worldscope.runs.files import read_lines
 
@@ -18,16 +18,16 @@ TEXTS = [f"A {word} film, and the end was {word} too." for word in ("good", "bad
 CONFIG = TrainConfig(total_bytes=400, batch=2, chunk=8)
 
 
-def start(out: Path, texts: list[str] = TEXTS, **settings: Any) -> None:
-    chosen: dict[str, Any] = {
-        "codec": "bytes",
-        "hidden": 6,
-        "embed": 4,
-        "init": None,
-        "device": "cpu",
-        "config": CONFIG,
-    }
-    train(texts, [str(place) for place in range(len(texts))], out, **chosen | settings)
+def start(
+    out: Path,
+    texts: list[str] = TEXTS,
+    codec: str = "bytes",
+    init: str | None = None,
+    device: str = "cpu",
+    config: TrainConfig = CONFIG,
+) -> None:
+    groups = [str(place) for place in range(len(texts))]
+    train(texts, groups, out, init or Shape(codec, 6, 4), device=device, config=config)
 
 
 @pytest.mark.parametrize("codec", ["bytes", "bpe"])
@@ -114,7 +114,7 @@ def test_an_empty_text_is_refused_by_its_index_whatever_part_it_is_in(
     tmp_path: Path, codec: str, place: int
 ) -> None:
     texts = [*TEXTS[:place], "<br />", *TEXTS[place:]]
-    with pytest.raises(ValueError, match=f"text {place}: the text is empty"):
+    with pytest.raises(ValueError, match=rf"text {place} \('<br />'\): the text is empty"):
         start(tmp_path, texts, codec=codec)
 
 

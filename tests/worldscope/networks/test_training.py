@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from worldscope.networks import training
@@ -413,6 +414,31 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(
         trainer(tmp_path)
     assert "\n" not in str(caught.value)
     assert "checkpoint" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["step", "config", "text"])
+def test_a_checkpoint_that_lacks_something_is_refused_in_one_sentence(
+    tmp_path: Path, key: str
+) -> None:
+    run(tmp_path, until=2)
+    file = tmp_path / "checkpoint" / "training.json"
+    described = json.loads(file.read_text())
+    file.write_text(json.dumps({k: value for k, value in described.items() if k != key}))
+    with pytest.raises(ValueError, match=rf"not a whole checkpoint \(it lacks {key}\); copy it"):
+        trainer(tmp_path)
+    file.write_text("[]")
+    with pytest.raises(ValueError, match=r"not a whole checkpoint \(training\.json is not a JSON"):
+        trainer(tmp_path)
+
+
+def test_a_checkpoint_without_a_moment_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    run(tmp_path, until=2)
+    file = tmp_path / "checkpoint" / "optimiser.safetensors"
+    tensors = load_file(file)
+    del tensors["bias.exp_avg"]
+    save_file(tensors, file)
+    with pytest.raises(ValueError, match=r"not a whole checkpoint \(it lacks bias\.exp_avg\)"):
+        trainer(tmp_path)
 
 
 @pytest.mark.parametrize("parameter", ["b_out", "bias"])

@@ -94,6 +94,12 @@ def test_a_resumed_run_replaces_what_it_measures_again(run: Run) -> None:
     ]
 
 
+def test_a_feature_that_a_resumed_run_tries_again_is_logged_once(run: Run) -> None:
+    run.tried([{"unit": 1}, {"unit": 2}])
+    run.tried([{"unit": 2}, {"unit": 3}])
+    assert run.tried_features == [{"unit": 1}, {"unit": 2}, {"unit": 3}]
+
+
 def test_measurements_with_other_fields_are_refused(run: Run) -> None:
     run.add([UNIT])
     with pytest.raises(ValueError, match=r"same fields; these differ: high, low, note, seed"):

@@ -114,6 +114,13 @@ def test_a_folder_is_all_its_files_in_the_order_of_their_names(tmp_path: Path) -
     assert len(set(world.groups)) == 3
 
 
+def test_a_file_of_a_folder_that_lacks_a_column_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\ngood,1\n")
+    (tmp_path / "b.csv").write_text("body,label\nbad,0\n")
+    with pytest.raises(LookupError, match=r"b\.csv has no column 'text'; its columns are body, "):
+        load_world(tmp_path, label_column="label")
+
+
 def test_a_folder_without_files_of_ours_says_which_it_wants(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("not a review")
     with pytest.raises(FileNotFoundError, match=r"holds no \.jsonl, \.csv, \.parquet, \.txt file"):
@@ -225,8 +232,8 @@ def test_labels_become_classes_in_sorted_order_and_nulls_stay(
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        ([1, "pos"], "column 'label' mixes kinds of values"),
-        ([[1], [0]], "column 'label' mixes kinds of values"),
+        ([1, "pos"], "column 'label' holds neither text throughout nor numbers"),
+        ([[1], [0]], "column 'label' holds neither text throughout nor numbers"),
         ([1, 1], "column 'label' holds only '1'; a label needs at least 2 classes"),
         ([None, None], "column 'label' holds nothing; a label needs at least 2 classes"),
     ],
