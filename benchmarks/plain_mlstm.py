@@ -13,7 +13,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from worldscope.networks.mlstm import MLSTM
 
-State = tuple[Tensor, Tensor]
+State = tuple[Tensor, ...]
 
 
 class PlainCell(nn.Module):

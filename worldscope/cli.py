@@ -5,14 +5,14 @@ imported inside it, so that `--help` answers at once.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, auto_cli, auto_parser, set_parsing_settings
 
 from experiments.sentiment_neuron.config import DEFAULT_NETWORK, PRESETS, Preset
-from worldscope.networks.train_config import TrainConfig
+from worldscope.networks.train_config import TRANSFORMER, TrainConfig
 
 if TYPE_CHECKING:
     from worldscope.worlds.world import World
@@ -99,22 +99,56 @@ def train_mlstm(
         threads: Number of processor threads; all if not given.
         training: How to train.
     """
-    import torch
-
-    from worldscope.networks.train_command import Shape, train
+    from worldscope.networks.train_command import MLSTMShape
 
     asked = {"codec": codec, "hidden": hidden, "embed": embed}
-    shape = {name: value for name, value in asked.items() if value is not None}
-    if init is not None and shape:
-        raise ValueError(f"{init} has its own {' and '.join(shape)}; give init, or these")
-    start = init or Shape(**shape)
-    if threads is not None:
-        if threads < 1:
-            raise ValueError(f"threads is {threads}; it must be at least 1")
-        torch.set_num_threads(threads)
-    world = _training_world(data, folder, text_column, group_column)
-    out = out or f"trainings/mlstm-{start}-{world.name}".replace(":", "-").replace("/", "-")
-    train(world.inputs, world.groups, Path(out), start, device=device, config=training)
+    source = (data, folder, text_column, group_column)
+    _train("mlstm", MLSTMShape, asked, source, out, init, device, threads, training)
+
+
+def train_transformer(
+    data: str,
+    out: str | None = None,
+    folder: str | None = None,
+    text_column: str = "text",
+    group_column: str | None = None,
+    d_model: int | None = None,
+    layers: int | None = None,
+    heads: int | None = None,
+    context: int | None = None,
+    codec: Literal["bytes", "bpe"] | None = None,
+    init: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    training: TrainConfig = TRANSFORMER,
+) -> None:
+    """Train a transformer on any text; goes on by itself where a stopped training ended.
+
+    Args:
+        data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
+            on the hub, or one of our review sets: imdb and sst, without their test parts, or short.
+        out: Folder of the training; trainings/transformer-<codec>-<layers>x<d_model>-<data>, or
+            with the name of the network to start from, if not given.
+        folder: Folder that holds imdb/ or sst/, for these two names.
+        text_column: Column with the text.
+        group_column: Column of what must not be in both training and validation.
+        d_model: Width of the residual stream; 256 if not given.
+        layers: Number of blocks; 4 if not given.
+        heads: Attention heads of a block; 4 if not given.
+        context: Largest number of symbols that are read together; 256 if not given.
+        codec: bpe, byte-pair pieces learned from the text, which is taken if not given, or bytes.
+        init: Network to start from, `zoo:<name>` or a folder, instead of random weights. It brings
+            its own shape and codec.
+        device: cpu or cuda.
+        threads: Number of processor threads; all if not given.
+        training: How to train.
+    """
+    from worldscope.networks.train_command import TransformerShape
+
+    sizes = {"d_model": d_model, "layers": layers, "heads": heads, "context": context}
+    asked = {"codec": codec, **sizes}
+    source = (data, folder, text_column, group_column)
+    _train("transformer", TransformerShape, asked, source, out, init, device, threads, training)
 
 
 def units(
@@ -162,7 +196,7 @@ def dashboard(port: int = 8501, runs: str | None = None) -> None:
 
 COMMANDS = {
     "run": {"_help": "Run a study.", "sentiment_neuron": run_sentiment_neuron},
-    "train": {"_help": "Train a network.", "mlstm": train_mlstm},
+    "train": {"_help": "Train a network.", "mlstm": train_mlstm, "transformer": train_transformer},
     "units": units,
     "dashboard": dashboard,
 }
@@ -202,6 +236,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("worldscope: stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _train(
+    kind: str,
+    shape: Callable[..., Any],
+    asked: dict[str, Any],
+    source: tuple[str, str | None, str, str | None],
+    out: str | None,
+    init: str | None,
+    device: str,
+    threads: int | None,
+    training: TrainConfig,
+) -> None:
+    import torch
+
+    from worldscope.networks.train_command import train
+
+    given = {name: value for name, value in asked.items() if value is not None}
+    if init is not None and given:
+        raise ValueError(f"{init} has its own {' and '.join(given)}; give init, or these")
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads is {threads}; it must be at least 1")
+        torch.set_num_threads(threads)
+    start = init or shape(**given)
+    world = _training_world(*source)
+    out = out or f"trainings/{kind}-{start}-{world.name}".replace(":", "-").replace("/", "-")
+    train(world.inputs, world.groups, Path(out), start, device=device, config=training)
 
 
 def _training_world(

@@ -9,7 +9,7 @@ import pytest
 from experiments.sentiment_neuron import ship as shipping
 from experiments.sentiment_neuron.ship import ship
 from worldscope.networks.loading import load_network
-from worldscope.networks.train_command import Shape, train
+from worldscope.networks.train_command import MLSTMShape, train
 from worldscope.networks.train_config import TrainConfig
 from worldscope.worlds.reviews import load_reviews
 
@@ -28,7 +28,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(out: Path, init: str | None = None) -> Path:
     texts = load_reviews("short").inputs
     groups = [str(row) for row in range(len(texts))]
-    train(texts, groups, out, init or Shape("bytes", 8, 4), device="cpu", config=CONFIG)
+    train(texts, groups, out, init or MLSTMShape("bytes", 8, 4), device="cpu", config=CONFIG)
     return out
 
 

@@ -75,6 +75,16 @@ class Codec(ABC):
     def save(self, folder: Path) -> None:
         """Writes what `load_codec` needs."""
 
+    def check(self, name: str, n_symbols: int) -> None:
+        """Raises:
+        ValueError: If this is not the codec that a network's configuration names.
+        """
+        if (name, n_symbols) != (self.name, self.n_symbols):
+            raise ValueError(
+                f"the configuration asks for {n_symbols} symbols of {name}, "
+                f"but the codec has {self.n_symbols} of {self.name}"
+            )
+
     def decode(self, symbols: Sequence[int]) -> str:
         """Text of the symbols; bytes that are not UTF-8 become U+FFFD."""
         return b"".join(self.pieces(symbols)).decode(errors="replace")

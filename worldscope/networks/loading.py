@@ -6,17 +6,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from worldscope.networks.codecs import BytesCodec, Codec, load_codec
+from worldscope.networks.language_model import LanguageModel
 from worldscope.networks.mlstm import MLSTM, MLSTMConfig
 from worldscope.networks.quantised import pack_8bit, unpack_8bit
+from worldscope.networks.transformer import Transformer, TransformerConfig
 
 ZOO = Path(__file__).parent / "zoo"
+KINDS = {
+    network.kind: (network, shape)
+    for network, shape in ((MLSTM, MLSTMConfig), (Transformer, TransformerConfig))
+}
+"""Networks of ours, and what describes their shape, by the `kind` of their configuration file."""
 
 
 def zoo_names() -> list[str]:
@@ -57,8 +64,8 @@ def zoo_replicas(name: str) -> tuple[str, ...]:
 
 def load_network(
     name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
-) -> MLSTM:
-    """A trained network, ready to run.
+) -> Any:
+    """A trained network, ready to run: an `MLSTM` or a `Transformer`.
 
     Args:
         name: `zoo:<name>` for a shipped network, `zoo:<name>/<checkpoint>` for one of its
@@ -74,14 +81,14 @@ def load_network(
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype is {dtype}; it must be torch.float32 or torch.bfloat16")
     folder = _zoo_folder(str(name)[4:]) if str(name).startswith("zoo:") else Path(name)
-    config = _read_config(folder)
-    network = MLSTM(config, load_codec(config.codec, _codec_folder(folder)))
+    kind, config = _read_config(folder)
+    network = kind(config, load_codec(config.codec, _codec_folder(folder)))
     network.load_state_dict(_read_weights(folder / "model.safetensors", network))
     network.dtype = dtype
     return network.requires_grad_(False).eval().to(device)
 
 
-def save_network(network: MLSTM, folder: str | Path, *, eight_bit: bool = False) -> None:
+def save_network(network: LanguageModel, folder: str | Path, *, eight_bit: bool = False) -> None:
     """Writes config.json, the codec and the weights as safetensors.
 
     A network that was there stays whole until all of the new one is written.
@@ -99,14 +106,14 @@ def save_network(network: MLSTM, folder: str | Path, *, eight_bit: bool = False)
             file.replace(folder / file.name)
 
 
-def _write(network: MLSTM, folder: Path, eight_bit: bool) -> None:
+def _write(network: LanguageModel, folder: Path, eight_bit: bool) -> None:
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     packed = pack_8bit(tensors) if eight_bit else tensors
     (folder / "model.safetensors").write_bytes(save(packed))  # save_file lets nobody else read it
     network.codec.save(folder)
-    config = json.dumps({"kind": "mlstm", **asdict(network.config)}, indent=2)
+    config = json.dumps({"kind": network.kind, **asdict(network.config)}, indent=2)
     (folder / "config.json").write_text(config + "\n")
 
 
@@ -145,7 +152,8 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _read_config(folder: Path) -> MLSTMConfig:
+def _read_config(folder: Path) -> tuple[type[LanguageModel], Any]:
+    """The class of a network and its configuration."""
     file = folder / "config.json"
     if not file.is_file():
         raise FileNotFoundError(
@@ -154,15 +162,17 @@ def _read_config(folder: Path) -> MLSTMConfig:
         )
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(config, dict) or config.pop("kind", None) != "mlstm":
-            raise ValueError("its kind is not mlstm")
-        kinds = get_type_hints(MLSTMConfig)
-        if odd := sorted(config.keys() ^ kinds.keys()):
+        kind = config.pop("kind", None) if isinstance(config, dict) else None
+        if kind not in KINDS:
+            raise ValueError(f"its kind is {kind!r}, not {' or '.join(KINDS)}")
+        types = get_type_hints(KINDS[kind][1])
+        if odd := sorted(config.keys() ^ types.keys()):
             raise ValueError(f"it lacks, or should not have, {', '.join(odd)}")
-        for name, kind in kinds.items():
-            if not isinstance(config[name], kind):
-                raise ValueError(f"{name} is {config[name]!r}, not {kind.__name__}")
-        return MLSTMConfig(**config)
+        for name, value in config.items():
+            if not isinstance(value, types[name]):
+                raise ValueError(f"{name} is {value!r}, not {types[name].__name__}")
+        of_kind, shape = KINDS[kind]
+        return of_kind, shape(**config)
     except ValueError as error:
         raise ValueError(f"{file} does not describe a network known here: {error}") from None
 
@@ -173,7 +183,7 @@ def _codec_folder(folder: Path) -> Path:
     return folder.parents[1] if of_zoo else folder
 
 
-def _read_weights(path: Path, network: MLSTM) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, network: LanguageModel) -> dict[str, torch.Tensor]:
     try:
         packed = load_file(path)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The multiplicative LSTM of the sentiment neuron, with every state and gate open to hooks."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,12 +11,14 @@ from torch.nn import functional
 
 from worldscope.networks.codecs import Codec
 from worldscope.networks.generation import Generation, generate
-from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter
+from worldscope.networks.hooked import HookPoint, NamesFilter
+from worldscope.networks.language_model import LanguageModel, State
 from worldscope.networks.recurrence import READS, EditStep, TrainingScan, scan
 from worldscope.networks.threads import run_shares, share_rows
 
-State = tuple[Tensor, Tensor]
 _PREFIX = "lstm.0.hook_"
+_CHUNK = 256
+"""Steps of a stream that are read together."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class _Ready(NamedTuple):
     """Input parts of the multiplicative state and of the gates for every symbol."""
 
 
-class MLSTM(HookedNetwork):
+class MLSTM(LanguageModel):
     """Multiplicative LSTM language model with weight normalisation.
 
     Hook points `lstm.0.hook_{h,c,i,f,o,u,m}`: output, cell, input, forget and output gate,
@@ -78,6 +80,9 @@ class MLSTM(HookedNetwork):
     normalisation of Salimans & Kingma 2016 on the four matrices).
     """
 
+    kind = "mlstm"
+    state_names = ("h", "c")
+
     def __init__(self, config: MLSTMConfig, codec: Codec):
         """All weights are zero until `initialise` draws them or `load_state_dict` gives them.
 
@@ -85,11 +90,7 @@ class MLSTM(HookedNetwork):
             ValueError: If the codec is not the one that the configuration names.
         """
         super().__init__()
-        if (config.codec, config.n_symbols) != (codec.name, codec.n_symbols):
-            raise ValueError(
-                f"the configuration asks for {config.n_symbols} symbols of {config.codec}, "
-                f"but the codec has {codec.n_symbols} of {codec.name}"
-            )
+        codec.check(config.codec, config.n_symbols)
         self.config, self.codec = config, codec
         d, e = config.d_hidden, config.d_embed
         self.embed = nn.Parameter(torch.zeros(config.n_symbols, e))
@@ -163,6 +164,18 @@ class MLSTM(HookedNetwork):
         targets = symbols[:, 1:].t().reshape(-1)
         loss = functional.cross_entropy(logits.float() + self.b_out, targets)
         return loss, (h_last.detach(), c_last.detach())
+
+    def stream_nats(self, streams: Int[Tensor, "batch length"]) -> float:
+        """Total loss of every symbol but the first of each stream, read from zero state."""
+        state, nats = self.zero_state(len(streams)), 0.0
+        for start in range(0, streams.shape[1] - 1, _CHUNK):
+            symbols = streams[:, start : start + _CHUNK + 1]
+            output = self(symbols[:, :-1], state, first_step=start)
+            nats += functional.cross_entropy(
+                output.logits.flatten(0, 1), symbols[:, 1:].flatten(), reduction="sum"
+            ).item()
+            state = output.state
+        return nats
 
     @torch.no_grad()
     def forward(
@@ -243,33 +256,6 @@ class MLSTM(HookedNetwork):
     def generate(self, prompts: str | Sequence[str], **settings: Any) -> list[Generation]:
         """Continues texts; see `worldscope.networks.generation.generate` for the settings."""
         return generate(self, prompts, **settings)
-
-    def encode(self, text: str, *, end: bool = True) -> list[int]:
-        """Symbols of a text."""
-        return self.codec.encode(text, end=end)
-
-    def decode(self, symbols: Sequence[int]) -> str:
-        """Text of symbols."""
-        return self.codec.decode(symbols)
-
-    def to_symbols(self, inputs: str | Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
-        """Symbols of a text as a batch of one; symbols pass through.
-
-        Raises:
-            ValueError: If the text is empty, or a symbol is outside the alphabet.
-        """
-        if isinstance(inputs, str):
-            return torch.tensor([self.encode(inputs)], device=self.device)
-        if inputs.numel() and not 0 <= inputs.min() <= inputs.max() < self.config.n_symbols:
-            raise ValueError(
-                f"symbols run from {inputs.min()} to {inputs.max()}; "
-                f"this network's are 0 to {self.config.n_symbols - 1}"
-            )
-        return inputs.to(self.device)
-
-    def extra_repr(self) -> str:
-        """Shape of the network, shown when it is printed."""
-        return ", ".join(f"{name}={value}" for name, value in asdict(self.config).items())
 
     def _inputs(self, symbols: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
         embedded = self._embedded(symbols)

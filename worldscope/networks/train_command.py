@@ -16,10 +16,11 @@ from worldscope.networks.codecs import (
     naming_text,
 )
 from worldscope.networks.corpus import pack
+from worldscope.networks.language_model import LanguageModel
 from worldscope.networks.loading import load_network, new_mlstm
-from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.train_config import TrainConfig
 from worldscope.networks.training import Progress, Trainer, last_checkpoint, split_texts
+from worldscope.networks.transformer import Transformer, TransformerConfig
 from worldscope.runs.lock import lock_folder
 
 VALIDATION_FRACTION = 0.01
@@ -31,8 +32,8 @@ VALIDATION_TEXTS = 200
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Shape of a new network."""
+class MLSTMShape:
+    """Shape of a multiplicative LSTM."""
 
     codec: str = "bytes"
     """`bytes` or `bpe`."""
@@ -44,6 +45,39 @@ class Shape:
     def __str__(self) -> str:
         """For the name of a folder."""
         return f"{self.codec}-{self.hidden}"
+
+    def network(self, codec: Codec, seed: int) -> LanguageModel:
+        """A network of this shape with the initial weights of a seed."""
+        return new_mlstm(codec, d_hidden=self.hidden, d_embed=self.embed, seed=seed)
+
+
+@dataclass(frozen=True)
+class TransformerShape:
+    """Shape of a transformer."""
+
+    codec: str = "bpe"
+    """`bytes` or `bpe`."""
+    d_model: int = 256
+    """Width of the residual stream."""
+    layers: int = 4
+    """Number of blocks."""
+    heads: int = 4
+    """Attention heads of a block."""
+    context: int = 256
+    """Largest number of symbols that are read together."""
+
+    def __str__(self) -> str:
+        """For the name of a folder."""
+        return f"{self.codec}-{self.layers}x{self.d_model}"
+
+    def network(self, codec: Codec, seed: int) -> LanguageModel:
+        """A network of this shape with the initial weights of a seed."""
+        sizes = (self.d_model, self.layers, self.heads, self.context)
+        config = TransformerConfig(codec.n_symbols, *sizes, codec=codec.name)
+        return Transformer(config, codec, seed=seed)
+
+
+Shape = MLSTMShape | TransformerShape
 
 
 def train(
@@ -107,11 +141,10 @@ def _check(texts: Sequence[str], device: str) -> None:
             frame(text)
 
 
-def _first_network(texts: Sequence[str], out: Path, start: Shape | str, seed: int) -> MLSTM:
+def _first_network(texts: Sequence[str], out: Path, start: Shape | str, seed: int) -> LanguageModel:
     if isinstance(start, str):
         return load_network(start)
-    codec = _codec(texts, out, start.codec)
-    return new_mlstm(codec, d_hidden=start.hidden, d_embed=start.embed, seed=seed)
+    return start.network(_codec(texts, out, start.codec), seed)
 
 
 def _codec(texts: Sequence[str], out: Path, name: str) -> Codec:

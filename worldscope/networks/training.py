@@ -1,16 +1,16 @@
 """Training a language model by truncated backpropagation over contiguous streams.
 
-The state is carried from chunk to chunk, as in Radford et al. 2017, section 3. The learning rate
-rises linearly, stays, and falls linearly to zero over the last part. Everything that the next step
-depends on is in a checkpoint, so that a run that is killed goes on with the same losses to the bit
-(same machine type, versions and thread count).
+The state of a recurrent network is carried from chunk to chunk, as in Radford et al. 2017, section
+3. The learning rate rises linearly, stays, and falls to zero over the last part. Everything that
+the next step depends on is in a checkpoint, so that a run that is killed goes on with the same
+losses to the bit (same machine type, versions and thread count).
 """
 
 import hashlib
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +18,11 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch.nn import functional
 
 from worldscope.networks.corpus import Corpus, Streams
 from worldscope.networks.gradients import loss_and_gradients
+from worldscope.networks.language_model import LanguageModel
 from worldscope.networks.loading import load_network, save_network
-from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.train_config import TrainConfig
 from worldscope.runs.files import (
     append_lines,
@@ -60,14 +59,15 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
-    """Rate of step 0 … `steps` − 1: rises linearly, stays, falls linearly over the last part."""
+    """Rate of step 0 … `steps` − 1: rises linearly, stays, falls to zero over the last part."""
     rise = (step + 1) / max(1, config.warmup_steps)
-    left = (steps - step) / max(1, round(steps * config.decay_fraction))
-    return config.lr * min(1.0, rise, left)
+    left = min(1.0, (steps - step) / max(1, round(steps * config.decay_fraction)))
+    fallen = left if config.decay == "linear" else (1 - math.cos(math.pi * left)) / 2
+    return config.lr * min(1.0, rise, fallen)
 
 
-def bits_per_byte(network: MLSTM, corpus: Corpus, *, batch: int = 32, chunk: int = 256) -> float:
-    """Bits that the network needs for each byte of a text, read as `batch` streams from zero state.
+def bits_per_byte(network: LanguageModel, corpus: Corpus, *, batch: int = 32) -> float:
+    """Bits that the network needs for each byte of a text, read as `batch` streams.
 
     Every symbol of a stream but the first is counted, as `corpus.bytes_per_symbol` bytes. Texts of
     fewer than 512 symbols a stream are read as fewer streams.
@@ -81,14 +81,7 @@ def bits_per_byte(network: MLSTM, corpus: Corpus, *, batch: int = 32, chunk: int
         raise ValueError(f"the text has {length} symbols; bits per byte needs at least 2")
     rows = corpus.symbols[: batch * length].reshape(batch, length).astype(np.int64)
     streams = torch.from_numpy(rows).to(network.device)
-    state, nats = network.zero_state(batch), 0.0
-    for start in range(0, length - 1, chunk):
-        symbols = streams[:, start : start + chunk + 1]
-        output = network(symbols[:, :-1], state)
-        nats += functional.cross_entropy(
-            output.logits.flatten(0, 1), symbols[:, 1:].flatten(), reduction="sum"
-        ).item()
-        state = output.state
+    nats = network.stream_nats(streams)
     return nats / math.log(2) / (batch * (length - 1) * corpus.bytes_per_symbol)
 
 
@@ -96,7 +89,12 @@ class Trainer:
     """A training that can be stopped after any step and resumed from its folder."""
 
     def __init__(
-        self, network: MLSTM, corpus: Corpus, validation: Corpus, config: TrainConfig, out: Path
+        self,
+        network: LanguageModel,
+        corpus: Corpus,
+        validation: Corpus,
+        config: TrainConfig,
+        out: Path,
     ):
         """Starts, or goes on where the last checkpoint in `out` ends.
 
@@ -120,7 +118,13 @@ class Trainer:
         self.bytes_per_step = config.batch * config.chunk * corpus.bytes_per_symbol
         self.steps = self._steps(config.total_bytes)
         fused = network.device.type in ("cpu", "cuda")
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=config.lr, fused=fused)
+        self.trained = _matrices_first(network)
+        self.optimiser = torch.optim.AdamW(
+            _decayed(self.trained, config.weight_decay),
+            lr=config.lr,
+            betas=config.betas,
+            fused=fused,
+        )
         self.step, self.state = 0, network.zero_state(config.batch)
         if folder := last_checkpoint(out):
             self._resume(folder)
@@ -199,8 +203,9 @@ class Trainer:
         partial, final, old = (self.out / f"checkpoint{end}" for end in (".partial", "", ".old"))
         shutil.rmtree(partial, ignore_errors=True)
         save_network(self.network, partial)
-        names = [name for name, _ in self.network.named_parameters()]
-        tensors = {"state.h": self.state[0], "state.c": self.state[1]}
+        names = list(self.trained)
+        carried = zip(self.network.state_names, self.state, strict=True)
+        tensors = {f"state.{name}": tensor for name, tensor in carried}
         for i, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"{names[i]}.{key}": value for key, value in moments.items()}
         tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
@@ -228,10 +233,10 @@ class Trainer:
         network = load_network(folder)
         self._check_same(described, network)
         self.network.load_state_dict(network.state_dict())
-        self.state = (tensors["state.h"], tensors["state.c"])
+        self.state = tuple(tensors[f"state.{name}"] for name in self.network.state_names)
         adam = {
             i: {key: tensors[f"{name}.{key}"] for key in _MOMENTS}
-            for i, (name, _) in enumerate(self.network.named_parameters())
+            for i, name in enumerate(self.trained)
         }
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": adam, "param_groups": groups})
@@ -240,16 +245,17 @@ class Trainer:
     def _read_checkpoint(self, folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
         described = read_json(folder / "training.json")
         tensors = load_file(folder / "optimiser.safetensors", device=str(self.network.device))
-        moments = {f"{n}.{key}" for n, _ in self.network.named_parameters() for key in _MOMENTS}
+        wanted = {f"{name}.{key}" for name in self.trained for key in _MOMENTS}
+        wanted |= {f"state.{name}" for name in self.network.state_names}
         if not isinstance(described, dict):
             raise ValueError("training.json is not a JSON object")
         missing = {"step", "config", "text"} - described.keys()
-        missing |= ({"state.h", "state.c"} | moments) - tensors.keys()
+        missing |= wanted - tensors.keys()
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         return described, tensors
 
-    def _check_same(self, described: dict, network: MLSTM) -> None:
+    def _check_same(self, described: dict, network: LanguageModel) -> None:
         """Refuses a checkpoint from which this training would not have come by itself."""
         if described["text"] != self._text_digest():
             raise ValueError(f"{self.out} was trained on another text; choose another folder")
@@ -305,6 +311,23 @@ def split_texts(
     held = [text for text, group in zip(texts, groups, strict=True) if group in chosen]
     kept = [text for text, group in zip(texts, groups, strict=True) if group not in chosen]
     return kept, held
+
+
+def _matrices_first(network: LanguageModel) -> dict[str, torch.nn.Parameter]:
+    named = dict(network.named_parameters())
+    return dict(sorted(named.items(), key=lambda item: item[1].ndim < 2))
+
+
+def _decayed(trained: Mapping[str, torch.nn.Parameter], weight_decay: float) -> list[dict]:
+    """Matrices in one group with weight decay, vectors in one without."""
+    of_kind = {
+        kind: [tensor for tensor in trained.values() if (tensor.ndim < 2) == vectors]
+        for kind, vectors in (("matrices", False), ("vectors", True))
+    }
+    return [
+        {"params": of_kind["matrices"], "weight_decay": weight_decay},
+        {"params": of_kind["vectors"], "weight_decay": 0.0},
+    ]
 
 
 def _arithmetic(config: TrainConfig, device: torch.device) -> torch.dtype:

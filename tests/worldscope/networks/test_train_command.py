@@ -10,7 +10,7 @@ from worldscope.networks import train_command
 from worldscope.networks.codecs import BPECodec
 from worldscope.networks.loading import load_network, save_network
 from worldscope.networks.mlstm import MLSTM
-from worldscope.networks.train_command import Shape, train
+from worldscope.networks.train_command import MLSTMShape, train
 from worldscope.networks.train_config import TrainConfig
 from worldscope.runs.files import read_lines
 
@@ -27,7 +27,7 @@ def start(
     config: TrainConfig = CONFIG,
 ) -> None:
     groups = [str(place) for place in range(len(texts))]
-    train(texts, groups, out, init or Shape(codec, 6, 4), device=device, config=config)
+    train(texts, groups, out, init or MLSTMShape(codec, 6, 4), device=device, config=config)
 
 
 @pytest.mark.parametrize("codec", ["bytes", "bpe"])

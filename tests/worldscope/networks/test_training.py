@@ -310,7 +310,7 @@ def test_bits_per_byte_counts_every_symbol_of_every_stream(
         reader = network if codec.name == "bytes" else new_mlstm(bpe, d_hidden=6, d_embed=5)
         text = pack(TEXTS * repeats, codec)
         streams = min(batch, max(1, len(text.symbols) // 512))
-        found = bits_per_byte(reader, text, batch=batch, chunk=100)
+        found = bits_per_byte(reader, text, batch=batch)
         assert found == pytest.approx(by_hand(reader, text, streams), rel=1e-5)
 
 

@@ -1,0 +1,81 @@
+"""What all language models of ours share: a codec, and what training asks of them."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from worldscope.networks.codecs import Codec
+from worldscope.networks.hooked import HookedNetwork
+
+State = tuple[Tensor, ...]
+"""What is carried from chunk to chunk, each (batch, d)."""
+
+
+class LanguageModel(HookedNetwork):
+    """A network that predicts the next symbol of a text."""
+
+    kind: ClassVar[str]
+    """What its configuration file calls it."""
+    state_names: ClassVar[tuple[str, ...]]
+    """What is carried from chunk to chunk; none where each chunk is read by itself."""
+    config: Any
+    """Its shape: a frozen dataclass."""
+    codec: Codec
+    dtype: torch.dtype
+    """Type of the matrix products."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    @abstractmethod
+    def zero_state(self, batch: int) -> State:
+        """The state before the first symbol."""
+
+    @abstractmethod
+    def training_loss(
+        self, symbols: Int[Tensor, "batch length"], state: State
+    ) -> tuple[Float[Tensor, ""], State]:
+        """Mean loss in nats over a chunk of continuing streams, and the state after it.
+
+        Args:
+            symbols: What is read, and one more to predict.
+            state: The state before the first symbol.
+        """
+
+    @abstractmethod
+    def stream_nats(self, streams: Int[Tensor, "batch length"]) -> float:
+        """Total loss in nats of every symbol but the first of each stream."""
+
+    def encode(self, text: str, *, end: bool = True) -> list[int]:
+        """Symbols of a text."""
+        return self.codec.encode(text, end=end)
+
+    def decode(self, symbols: Sequence[int]) -> str:
+        """Text of symbols."""
+        return self.codec.decode(symbols)
+
+    def to_symbols(self, inputs: str | Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
+        """Symbols of a text as a batch of one; symbols pass through.
+
+        Raises:
+            ValueError: If the text is empty, or a symbol is outside the alphabet.
+        """
+        if isinstance(inputs, str):
+            return torch.tensor([self.encode(inputs)], device=self.device)
+        if inputs.numel() and not 0 <= inputs.min() <= inputs.max() < self.config.n_symbols:
+            raise ValueError(
+                f"symbols run from {inputs.min()} to {inputs.max()}; "
+                f"this network's are 0 to {self.config.n_symbols - 1}"
+            )
+        return inputs.to(self.device)
+
+    def extra_repr(self) -> str:
+        """Shape of the network, shown when it is printed."""
+        return ", ".join(f"{name}={value}" for name, value in asdict(self.config).items())

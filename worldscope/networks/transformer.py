@@ -1,0 +1,153 @@
+"""Transformers of our own: TransformerLens' native architecture, with a codec and a fused pass."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from worldscope.networks.codecs import Codec
+from worldscope.networks.fused import hidden_states, unwrap
+from worldscope.networks.language_model import LanguageModel, State
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Shape of a transformer: pre-norm, learned positions, GELU, as GPT-2 (Radford et al. 2019)."""
+
+    n_symbols: int
+    """Size of the alphabet."""
+    d_model: int = 256
+    """Width of the residual stream."""
+    n_layers: int = 4
+    """Number of blocks."""
+    n_heads: int = 4
+    """Attention heads of a block."""
+    n_ctx: int = 256
+    """Largest number of symbols that are read together."""
+    codec: str = "bpe"
+    """Name of the codec: bytes or bpe."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_symbols", "d_model", "n_layers", "n_heads", "n_ctx"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model is {self.d_model}; {self.n_heads} heads cannot share it")
+
+
+class Transformer(LanguageModel):
+    """A language model whose inside is a `TransformerBridge` (`bridge`).
+
+    Weights are named as TransformerLens names them: `blocks.0.attn.q.weight`.
+
+    Source: Radford et al. 2019, section 2.3; initial weights as there, with standard deviation
+    0.02, over √(2 · layers) where a block writes to the residual stream.
+    """
+
+    kind = "transformer"
+    state_names = ()
+
+    def __init__(self, config: TransformerConfig, codec: Codec, *, seed: int = 0):
+        """Draws initial weights; torch's global generator is left as it was.
+
+        Raises:
+            ValueError: If the codec is not the one that the configuration names.
+        """
+        super().__init__()
+        codec.check(config.codec, config.n_symbols)
+        self.config, self.codec = config, codec
+        self.bridge = _native_bridge(config, seed)
+        self.dtype = torch.float32
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.bridge.parameters()).device
+
+    def zero_state(self, batch: int) -> State:
+        """Nothing is carried from chunk to chunk."""
+        return ()
+
+    def training_loss(
+        self, symbols: Int[Tensor, "batch length"], state: State
+    ) -> tuple[Float[Tensor, ""], State]:
+        """Mean loss in nats over a chunk, each row read by itself; see `LanguageModel`."""
+        logits = self.logits(symbols[:, :-1])
+        loss = functional.cross_entropy(logits.flatten(0, 1), symbols[:, 1:].flatten().long())
+        return loss, ()
+
+    def logits(self, symbols: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time n_symbols"]:
+        """Scores of the next symbol, by the fused pass.
+
+        Raises:
+            ValueError: If there are more symbols than the network can read together.
+        """
+        if symbols.shape[1] > self.config.n_ctx:
+            raise ValueError(
+                f"{symbols.shape[1]} symbols are more than the {self.config.n_ctx} that this "
+                "network can read together"
+            )
+        model = self.bridge.original_model
+        with self._arithmetic():
+            scores = unwrap(model.head)(hidden_states(model, symbols))
+        return scores.float()
+
+    @torch.no_grad()
+    def stream_nats(self, streams: Int[Tensor, "batch length"]) -> float:
+        """Total loss of every symbol but the first of each stream.
+
+        A symbol is given at least half of the context that the network can read, where there is so
+        much before it.
+        """
+        length, half, nats = streams.shape[1], max(1, self.config.n_ctx // 2), 0.0
+        known = 1  # symbols that need no more prediction
+        while known < length:
+            start = max(0, known - half)
+            window = streams[:, start : start + self.config.n_ctx + 1]
+            logits = self.logits(window[:, :-1])[:, known - start - 1 :]
+            targets = window[:, known - start :]
+            nats += functional.cross_entropy(
+                logits.flatten(0, 1), targets.flatten().long(), reduction="sum"
+            ).item()
+            known = start + window.shape[1]
+        return nats
+
+    def state_dict(self, *args: Any, **settings: Any) -> dict[str, Tensor]:
+        """Weights by TransformerLens' names."""
+        return self.bridge.state_dict(*args, **settings)
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args: Any, **settings: Any) -> Any:
+        """Takes weights by TransformerLens' names."""
+        return self.bridge.load_state_dict(state_dict, *args, **settings)
+
+    def _arithmetic(self) -> AbstractContextManager:
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.dtype)
+
+
+def _native_bridge(config: TransformerConfig, seed: int) -> Any:
+    from transformer_lens.config import TransformerBridgeConfig
+    from transformer_lens.model_bridge.sources.native import boot
+
+    return boot(
+        TransformerBridgeConfig(
+            d_model=config.d_model,
+            d_head=config.d_model // config.n_heads,
+            n_heads=config.n_heads,
+            n_layers=config.n_layers,
+            n_ctx=config.n_ctx,
+            d_vocab=config.n_symbols,
+            d_mlp=4 * config.d_model,
+            act_fn="gelu_new",
+            normalization_type="LN",
+            init_mode="gpt2",
+            initializer_range=0.02,
+            seed=seed,
+        )
+    )
