@@ -1,10 +1,11 @@
-"""The forward pass of a native transformer, for when nobody looks inside.
+"""The forward pass of a native transformer, without what nobody asked to see.
 
 The weights are the bridge's own, module by module; only the way through them is shorter: the
-queries, keys and values of a layer are one product, and attention is one kernel that makes no
-pattern.
+queries, keys and values of a layer are one product, attention is one kernel that makes no pattern,
+and blocks above the deepest place of interest are not run.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,27 +13,55 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+Visit = Callable[[str, Tensor], Tensor]
+"""Called with a hook's canonical name and its value; what it returns is gone on with."""
+_IN_BLOCK = (
+    "hook_in",
+    "attn.q.hook_out",
+    "attn.k.hook_out",
+    "attn.v.hook_out",
+    "attn.o.hook_in",
+    "attn.hook_out",
+    "ln2.hook_in",
+    "mlp.in.hook_out",
+    "mlp.out.hook_in",
+    "mlp.hook_out",
+    "hook_out",
+)
+
+
+def fused_hooks(n_layers: int) -> list[str]:
+    """Canonical names of the places that the fused pass comes by, in order."""
+    blocks = [f"blocks.{layer}.{name}" for layer in range(n_layers) for name in _IN_BLOCK]
+    return ["embed.hook_out", "pos_embed.hook_out", *blocks, "ln_final.hook_out"]
+
 
 def hidden_states(
-    model: nn.Module, symbols: Int[Tensor, "batch time"]
-) -> Float[Tensor, "batch time d_model"]:
+    model: nn.Module,
+    symbols: Int[Tensor, "batch time"],
+    visit: Visit = lambda _, value: value,
+    *,
+    layers: int | None = None,
+) -> Float[Tensor, "batch time d_model"] | None:
     """The residual stream after the last norm: what the unembedding reads.
 
     Args:
         model: A `NativeModel` of TransformerLens with learned positions, norms with weights and an
             MLP of two layers, whether or not its parts are wrapped by a bridge.
         symbols: What is read, from position 0 on.
+        visit: Sees, and may change, the value at every hook of `fused_hooks`.
+        layers: Number of blocks to run; all and the last norm if None. Then there is no result.
     """
     parts: Any = model
-    positions = torch.arange(symbols.shape[1], device=symbols.device)
-    x = unwrap(parts.tok_embed)(symbols) + unwrap(parts.pos)(positions)
-    for wrapped in parts.layers:
-        block = unwrap(wrapped)
-        x = x + _attention(unwrap(block.attn), unwrap(block.ln1)(x))
-        mlp = unwrap(block.mlp)
-        inner = mlp.act(unwrap(mlp.fc_in)(unwrap(block.ln2)(x)))
-        x = x + unwrap(mlp.fc_out)(inner)
-    return unwrap(parts.ln_out)(x)
+    positions = torch.arange(symbols.shape[1], device=symbols.device).expand(symbols.shape)
+    embedded = visit("embed.hook_out", unwrap(parts.tok_embed)(symbols))
+    x = embedded + visit("pos_embed.hook_out", unwrap(parts.pos)(positions))
+    for layer, wrapped in enumerate(parts.layers[:layers]):
+        name = f"blocks.{layer}."
+        x = _block(unwrap(wrapped), x, lambda hook, value, name=name: visit(name + hook, value))
+    if layers is not None:
+        return None
+    return visit("ln_final.hook_out", unwrap(parts.ln_out)(x))
 
 
 def unwrap(module: nn.Module) -> Any:
@@ -40,15 +69,30 @@ def unwrap(module: nn.Module) -> Any:
     return getattr(module, "original_component", module)
 
 
+def _block(
+    block: Any, x: Float[Tensor, "batch time d_model"], visit: Visit
+) -> Float[Tensor, "batch time d_model"]:
+    x = visit("hook_in", x)
+    x = x + visit("attn.hook_out", _attention(unwrap(block.attn), unwrap(block.ln1)(x), visit))
+    x = visit("ln2.hook_in", x)
+    mlp = unwrap(block.mlp)
+    inner = visit("mlp.in.hook_out", unwrap(mlp.fc_in)(unwrap(block.ln2)(x)))
+    inner = visit("mlp.out.hook_in", mlp.act(inner))
+    return visit("hook_out", x + visit("mlp.hook_out", unwrap(mlp.fc_out)(inner)))
+
+
 def _attention(
-    attention: Any, x: Float[Tensor, "batch time d_model"]
+    attention: Any, x: Float[Tensor, "batch time d_model"], visit: Visit
 ) -> Float[Tensor, "batch time d_model"]:
     projections = [unwrap(attention.q), unwrap(attention.k), unwrap(attention.v)]
     weight = torch.cat([projection.weight for projection in projections])
     bias = torch.cat([projection.bias for projection in projections])
     heads = functional.linear(x, weight, bias).unflatten(2, (3, attention.n_heads, -1))
-    q, k, v = heads.permute(2, 0, 3, 1, 4)
+    q, k, v = (
+        visit(f"attn.{part}.hook_out", value).transpose(1, 2)
+        for part, value in zip("qkv", heads.unbind(2), strict=True)
+    )
     mixed = functional.scaled_dot_product_attention(
         q, k, v, is_causal=True, scale=1 / attention.scale
     )
-    return unwrap(attention.o)(mixed.transpose(1, 2).flatten(2))
+    return unwrap(attention.o)(visit("attn.o.hook_in", mixed.transpose(1, 2)).flatten(2))

@@ -10,7 +10,7 @@ changes everything after t.
 
 import difflib
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,6 +31,8 @@ class HookPoint:
     """Size of the last axis."""
     axes: tuple[str, ...] = ("batch", "time", "d")
     """Names of the axes of a read tensor."""
+    editable: bool = True
+    """Whether the network goes on with what an edit returns."""
     step: int = 0
     """Inside an edit: the time step of the value, counted from the first symbol of this call."""
     edits: dict[object, Edit] = field(default_factory=dict)
@@ -39,26 +41,30 @@ class HookPoint:
     """How many steps have passed through the edits so far."""
 
     def apply(self, value: Float[Tensor, "batch d"], step: int) -> Float[Tensor, "batch d"]:
-        """Passes the value of one step through the edits.
+        """Passes the value of one step of a recurrence through the edits, as (batch, 1, d)."""
+        self.step = step
+        return self.edited(value.unsqueeze(1)).squeeze(1)
 
-        Each receives (batch, 1, d) and returns as much, or None if it left or changed it in place.
+    def edited(self, value: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+        """Passes a value through the edits.
+
+        Each returns a tensor of the shape that it receives, or None if it left it or changed it in
+        place.
 
         Raises:
             ValueError: If an edit returns another shape.
         """
-        self.step = step
         self.calls += 1
         for edit in self.edits.values():
-            given = value.unsqueeze(1)
-            edited = edit(given, self)
-            if edited is None:
+            changed = edit(value, self)
+            if changed is None:
                 continue
-            if edited.shape != given.shape:
+            if changed.shape != value.shape:
                 raise ValueError(
-                    f"an edit at {self.name} returned shape {tuple(edited.shape)}; "
-                    f"it must return {tuple(given.shape)} or None"
+                    f"an edit at {self.name} returned shape {tuple(changed.shape)}; "
+                    f"it must return {tuple(value.shape)} or None"
                 )
-            value = edited.squeeze(1).to(value)
+            value = changed.to(value)
         return value
 
 
@@ -67,6 +73,8 @@ class HookedNetwork(nn.Module):
 
     hook_dict: dict[str, HookPoint]
     """Every hook point by its canonical name."""
+    aliases: Mapping[str, str] = {}
+    """Canonical name of every other name of a hook point."""
     runs: int = 0
     """Number of forward passes so far."""
 
@@ -78,6 +86,8 @@ class HookedNetwork(nn.Module):
         """
         if name in self.hook_dict:
             return name
+        if name in self.aliases:
+            return self.aliases[name]
         tails = [full for full in self.hook_dict if full.endswith("." + name)]
         if len(tails) == 1:
             return tails[0]
@@ -112,8 +122,12 @@ class HookedNetwork(nn.Module):
 
         Raises:
             LookupError: If a name is unknown.
+            ValueError: If the network would not go on with what an edit of that hook returns.
             RuntimeError: If the network ran in the block and an edit was never called.
         """
+        for name, _ in fwd_hooks:
+            if not self.hook_dict[self.hook_name(name)].editable:
+                raise ValueError(f"{name} can be read but not edited: the network goes on without")
         added = [(object(), self.hook_dict[self.hook_name(name)], edit) for name, edit in fwd_hooks]
         for key, point, edit in added:
             point.edits[key] = edit

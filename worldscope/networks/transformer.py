@@ -1,17 +1,19 @@
 """Transformers of our own: TransformerLens' native architecture, with a codec and a fused pass."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
 from worldscope.networks.codecs import Codec
-from worldscope.networks.fused import hidden_states, unwrap
+from worldscope.networks.fused import fused_hooks, hidden_states, unwrap
+from worldscope.networks.hooked import NamesFilter
 from worldscope.networks.language_model import LanguageModel, State
 
 
@@ -40,6 +42,15 @@ class TransformerConfig:
             raise ValueError(f"d_model is {self.d_model}; {self.n_heads} heads cannot share it")
 
 
+class TransformerOutput(NamedTuple):
+    """What a forward pass gives back."""
+
+    logits: Float[Tensor, "batch time n_symbols"]
+    """Scores of the next symbol after each symbol."""
+    reads: dict[str, Float[Tensor, "batch ..."]]
+    """The asked-for activations by canonical hook name, after edits."""
+
+
 class Transformer(LanguageModel):
     """A language model whose inside is a `TransformerBridge` (`bridge`).
 
@@ -63,6 +74,9 @@ class Transformer(LanguageModel):
         self.config, self.codec = config, codec
         self.bridge = _native_bridge(config, seed)
         self.dtype = torch.float32
+        few = torch.zeros(1, min(2, config.n_ctx), dtype=torch.long)
+        self.hook_dict, self.aliases = bridge_points(self.bridge, few)
+        self._fused = frozenset(fused_hooks(config.n_layers))
 
     @property
     def device(self) -> torch.device:
@@ -81,17 +95,90 @@ class Transformer(LanguageModel):
         loss = functional.cross_entropy(logits.flatten(0, 1), symbols[:, 1:].flatten().long())
         return loss, ()
 
-    def logits(self, symbols: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time n_symbols"]:
-        """Scores of the next symbol, by the fused pass.
+    @torch.no_grad()
+    def forward(
+        self,
+        symbols: Int[Tensor, "batch time"],
+        read: Collection[str] = (),
+        *,
+        logits: bool = True,
+    ) -> TransformerOutput:
+        """Runs the network without gradients.
+
+        Args:
+            symbols: Symbols of each text, from its beginning on.
+            read: Hook names to return, after edits.
+            logits: Whether to compute the scores of the next symbol; else they are empty.
 
         Raises:
+            LookupError: If a hook name is unknown.
             ValueError: If there are more symbols than the network can read together.
         """
+        self._check_length(symbols)
+        symbols = symbols.to(self.device)
+        names = self.hook_names(list(read))
+        edited = [name for name, point in self.hook_dict.items() if point.edits]
+        layers = None if logits else blocks_needed([*names, *edited])
+        run = self._run_fused if self._fused.issuperset([*names, *edited]) else self._run_bridge
+        with self._arithmetic():
+            scores, reads = run(symbols, names, layers)
+        self.runs += 1
+        if scores is None:
+            scores = torch.empty(*symbols.shape, 0, device=self.device)
+        return TransformerOutput(scores.float(), {name: reads[name].float() for name in names})
+
+    def run_with_cache(
+        self, inputs: str | Int[Tensor, "batch time"], names_filter: NamesFilter = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits and cached activations by canonical hook name, as TransformerLens gives them.
+
+        Args:
+            inputs: A text, or symbols.
+            names_filter: Hook name or names to keep, or a function that is true of such a name;
+                None keeps all.
+
+        Raises:
+            LookupError: If a name is unknown.
+        """
+        output = self(self.to_symbols(inputs), read=self.hook_names(names_filter))
+        return output.logits, output.reads
+
+    def _run_fused(
+        self, symbols: Tensor, names: Collection[str], layers: int | None
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        reads: dict[str, Tensor] = {}
+
+        def visit(name: str, value: Tensor) -> Tensor:
+            point = self.hook_dict[name]
+            if point.edits:
+                value = point.edited(value.clone())
+            if name in names:
+                reads[name] = value
+            return value
+
+        model = self.bridge.original_model
+        hidden = hidden_states(model, symbols, visit, layers=layers)
+        return (None if hidden is None else unwrap(model.head)(hidden)), reads
+
+    def _run_bridge(
+        self, symbols: Tensor, names: Collection[str], layers: int | None
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        return run_bridge(self.bridge, symbols, self.hook_dict, names, layers=layers)
+
+    def _check_length(self, symbols: Int[Tensor, "batch time"]) -> None:
         if symbols.shape[1] > self.config.n_ctx:
             raise ValueError(
                 f"{symbols.shape[1]} symbols are more than the {self.config.n_ctx} that this "
                 "network can read together"
             )
+
+    def logits(self, symbols: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time n_symbols"]:
+        """Scores of the next symbol, with gradients and without hooks.
+
+        Raises:
+            ValueError: If there are more symbols than the network can read together.
+        """
+        self._check_length(symbols)
         model = self.bridge.original_model
         with self._arithmetic():
             scores = unwrap(model.head)(hidden_states(model, symbols))

@@ -124,3 +124,104 @@ def test_weights_decay_but_norms_and_biases_do_not(tmp_path: Path) -> None:
     assert {p.ndim for p in others["params"]} == {1}
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
     assert len(decayed["params"]) + len(others["params"]) == len(list(trainer.network.parameters()))
+
+
+def test_every_hook_reads_what_the_bridge_caches(gpt: Transformer) -> None:
+    symbols = random_symbols()
+    _, cache = gpt.bridge.run_with_cache(symbols)
+    canonical = {n for n, v in cache.items() if n not in gpt.aliases and v.is_floating_point()}
+    assert canonical == set(gpt.hook_dict)
+    for names in ([name] for name in gpt.hook_dict), [list(gpt.hook_dict)]:
+        for asked in names:
+            output = gpt(symbols, asked)
+            assert list(output.reads) == asked
+            torch.testing.assert_close(output.logits, gpt.bridge(symbols), rtol=0, atol=1e-5)
+            for name, acts in output.reads.items():
+                point = gpt.hook_dict[name]
+                assert (acts.ndim, acts.shape[-1]) == (len(point.axes), cache[name].shape[-1])
+                torch.testing.assert_close(acts, cache[name], rtol=0, atol=1e-5, msg=name)
+
+
+def test_the_fused_pass_comes_by_hooks_that_exist_in_order(gpt: Transformer) -> None:
+    from worldscope.networks.fused import fused_hooks
+
+    assert [name for name in gpt.hook_dict if name in fused_hooks(2)] == fused_hooks(2)
+
+
+def test_an_alias_is_stored_under_its_canonical_name(gpt: Transformer) -> None:
+    symbols = random_symbols()
+    for alias, name in (
+        ("blocks.1.hook_resid_post", "blocks.1.hook_out"),
+        ("blocks.0.hook_resid_mid", "blocks.0.ln2.hook_in"),
+        ("blocks.0.mlp.hook_post", "blocks.0.mlp.out.hook_in"),
+        ("hook_embed", "embed.hook_out"),
+    ):
+        assert list(gpt(symbols, [alias]).reads) == [name]
+
+
+def test_what_lies_above_the_deepest_hook_is_not_run(gpt: Transformer) -> None:
+    symbols = random_symbols()
+    whole = gpt(symbols, ["blocks.0.hook_out", "blocks.0.attn.hook_pattern"])
+    with torch.no_grad():
+        for name, parameter in gpt.named_parameters():
+            if "blocks.1." in name or "ln_final" in name:
+                parameter.fill_(float("nan"))
+    for names in (["blocks.0.hook_out"], ["blocks.0.hook_out", "blocks.0.attn.hook_pattern"]):
+        part = gpt(symbols, names, logits=False)
+        assert part.logits.shape == (3, 12, 0)
+        for name in names:
+            torch.testing.assert_close(part.reads[name], whole.reads[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_edits_change_what_follows_in_both_passes(gpt: Transformer, slow: bool) -> None:
+    symbols, direction = random_symbols(), torch.randn(16)
+    read = ["blocks.0.hook_out", "blocks.1.hook_in", "blocks.1.hook_out"]
+    read += ["blocks.1.attn.hook_pattern"] * slow
+
+    def push(acts: torch.Tensor, hook: object) -> torch.Tensor:
+        return acts + 3 * direction
+
+    before = gpt(symbols, read)
+    with gpt.hooks([("blocks.0.hook_resid_post", push)]):
+        after = gpt(symbols, read)
+    given = gpt.bridge.run_with_hooks(symbols, fwd_hooks=[("blocks.0.hook_out", push)])
+    torch.testing.assert_close(after.logits, given, rtol=0, atol=1e-4)
+    moved = after.reads["blocks.1.hook_in"] - before.reads["blocks.1.hook_in"]
+    torch.testing.assert_close(moved, (3 * direction).expand_as(moved), rtol=0, atol=1e-4)
+    assert not torch.allclose(after.reads["blocks.1.hook_out"], before.reads["blocks.1.hook_out"])
+    torch.testing.assert_close(gpt(symbols).logits, before.logits, rtol=0, atol=1e-5)
+
+
+def test_an_edit_in_place_counts_and_what_was_read_before_it_stays(gpt: Transformer) -> None:
+    symbols = random_symbols()
+    before = gpt(symbols, ["blocks.0.hook_out"])
+
+    def zero(acts: torch.Tensor, hook: object) -> None:
+        acts[..., 0] = 0
+
+    with gpt.hooks([("blocks.1.hook_in", zero)]):
+        after = gpt(symbols, ["blocks.0.hook_out", "blocks.1.hook_in"])
+    assert (after.reads["blocks.1.hook_in"][..., 0] == 0).all()
+    assert torch.equal(after.reads["blocks.0.hook_out"], before.reads["blocks.0.hook_out"])
+
+
+def test_scores_that_the_network_would_not_go_on_with_cannot_be_edited(gpt: Transformer) -> None:
+    edits = [("blocks.0.attn.hook_attn_scores", lambda acts, hook: acts)]
+    with pytest.raises(ValueError, match="can be read but not edited"), gpt.hooks(edits):
+        pass
+
+
+def test_an_edit_of_the_pattern_is_obeyed(gpt: Transformer) -> None:
+    symbols = random_symbols()
+    uniform = torch.tril(torch.ones(12, 12)) / torch.arange(1, 13)[:, None]
+    with gpt.hooks([("blocks.0.attn.hook_pattern", lambda acts, hook: uniform.expand_as(acts))]):
+        after = gpt(symbols, ["blocks.0.attn.o.hook_in", "blocks.0.attn.v.hook_out"])
+    v = after.reads["blocks.0.attn.v.hook_out"]
+    mixed = torch.einsum("qk,bkhd->bqhd", uniform, v)
+    torch.testing.assert_close(after.reads["blocks.0.attn.o.hook_in"], mixed, rtol=0, atol=1e-5)
+
+
+def test_an_unknown_hook_is_refused_with_the_nearest(gpt: Transformer) -> None:
+    with pytest.raises(LookupError, match=r"called 'blocks\.0\.hook_ot'; the nearest are blocks"):
+        gpt(random_symbols(), ["blocks.0.hook_ot"])
