@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Capture:
     """Loss of each piece given those before it; the first has none and is 0."""
 
 
-def capture(network: MLSTM, text: str, hooks: str | Sequence[str] = "hook_c") -> Capture:
+def capture(network: LanguageModel, text: str, hooks: str | Sequence[str] = "hook_c") -> Capture:
     """Reads one text and keeps the activations of every symbol, after any edits in place.
 
     Raises:

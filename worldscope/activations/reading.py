@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
 from worldscope.networks.codecs import naming_text
-from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.language_model import LanguageModel
 
 POSITIONS = ("final", "mean")
 """What the states of a text are reduced to: the last one, or the mean over all symbols."""
@@ -53,7 +53,7 @@ class StateChunk:
 
 
 def stream_states(
-    network: MLSTM,
+    network: LanguageModel,
     texts: Sequence[str],
     hooks: str | Sequence[str],
     *,
@@ -92,7 +92,7 @@ def stream_states(
 
 
 def read_states(
-    network: MLSTM,
+    network: LanguageModel,
     texts: Sequence[str],
     hooks: str | Sequence[str] = "hook_c",
     positions: Sequence[str] = POSITIONS,
@@ -145,7 +145,7 @@ def read_states(
     return {place: rows.astype(np.float32) for place, rows in reduced.items()}
 
 
-def encode_texts(network: MLSTM, texts: Sequence[str]) -> list[list[int]]:
+def encode_texts(network: LanguageModel, texts: Sequence[str]) -> list[list[int]]:
     """Symbols of every text.
 
     Raises:
@@ -164,7 +164,7 @@ def encode_texts(network: MLSTM, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _stream_batch(
-    network: MLSTM,
+    network: LanguageModel,
     encoded: Sequence[Sequence[int]],
     rows: Int[np.ndarray, " b"],
     names: Sequence[str],
@@ -173,14 +173,11 @@ def _stream_batch(
     texts = [torch.tensor(encoded[row]) for row in rows]
     lengths = np.asarray([len(text) for text in texts])
     symbols = pad_sequence(texts, batch_first=True)
-    h, c = network.zero_state(len(rows))
-    for start in range(0, symbols.shape[1], chunk):
-        alive = int((lengths > start).sum())
-        part = symbols[:alive, start : start + chunk]
-        output = network(part, (h[:alive], c[:alive]), names, logits=False, first_step=start)
-        h, c = output.state
-        counts = np.minimum(lengths[:alive] - start, chunk)
-        yield StateChunk(rows[:alive], start, counts, part, output.reads)
+    for start, reads in network.stream_reads(symbols, lengths, names, chunk=chunk):
+        alive, steps = next(iter(reads.values())).shape[:2]
+        counts = np.minimum(lengths[:alive] - start, steps)
+        part = symbols[:alive, start : start + steps]
+        yield StateChunk(rows[:alive], start, counts, part, reads)
 
 
 def _check_finite(acts: Float[np.ndarray, "n d"], name: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from worldscope.activations.reading import stream_states
-from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Statistics:
 
 
 def measure_statistics(
-    network: MLSTM, texts: Sequence[str], hook: str = "hook_c", *, progress: bool = False
+    network: LanguageModel, texts: Sequence[str], hook: str = "hook_c", *, progress: bool = False
 ) -> Statistics:
     """Reads texts once and accumulates the moments of one hook over all their symbols.
 

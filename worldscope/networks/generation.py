@@ -17,7 +17,7 @@ from torch.nn import functional
 from worldscope.networks.codecs import clean
 
 if TYPE_CHECKING:
-    from worldscope.networks.mlstm import MLSTM, State
+    from worldscope.networks.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Generation:
 
 
 def generate(
-    network: "MLSTM",
+    network: "LanguageModel",
     prompts: str | Sequence[str],
     *,
     max_new: int = 200,
@@ -98,7 +98,7 @@ def generate(
 
 
 def stream(
-    network: "MLSTM",
+    network: "LanguageModel",
     prompts: Sequence[str],
     seeds: Sequence[int],
     max_new: int,
@@ -127,14 +127,13 @@ def stream(
     sampling = sampling or Sampling()
     draws = torch.stack([_uniforms(seed, max_new) for seed in seeds], dim=1)
     encoded = [network.encode(prompt, end=False) for prompt in prompts]
-    logits, state = _read_prompts(network, encoded)
+    logits, state = network.begin(encoded)
     first_step = max(map(len, encoded))
     for step in range(max_new):
         symbols = draw(logits, draws[step].to(logits.device), sampling)
         yield symbols
         if step + 1 < max_new:
-            output = network(symbols.unsqueeze(1), state, first_step=first_step + step)
-            logits, state = output.logits[:, 0], output.state
+            logits, state = network.go_on(symbols, state, first_step + step)
 
 
 def draw(
@@ -206,14 +205,12 @@ def _uniforms(seed: int, count: int) -> Float[Tensor, " count"]:
     return torch.rand(count, generator=torch.Generator().manual_seed(seed))
 
 
-def _read_prompts(network: "MLSTM", encoded: Sequence[Sequence[int]]) -> tuple[Tensor, "State"]:
-    """Logits and state after each prompt; shorter ones are padded on the right and cut there."""
-    lengths = torch.tensor([len(symbols) for symbols in encoded], device=network.device)
+def pad_right(
+    encoded: Sequence[Sequence[int]], device: torch.device
+) -> tuple[Int[Tensor, "batch longest"], Int[Tensor, " batch"]]:
+    """Symbols of every text, padded with 0, and their numbers."""
+    lengths = torch.tensor([len(symbols) for symbols in encoded], device=device)
     padded = torch.zeros(len(encoded), int(lengths.max()), dtype=torch.long)
     for row, symbols in enumerate(encoded):
         padded[row, : len(symbols)] = torch.tensor(symbols)
-    h_name, c_name = network.hook_name("hook_h"), network.hook_name("hook_c")
-    reads = network(padded, read=(h_name, c_name), logits=False).reads
-    rows, last = torch.arange(len(encoded), device=network.device), lengths - 1
-    h, c = reads[h_name][rows, last], reads[c_name][rows, last]
-    return network.unembed(h), (h, c)
+    return padded.to(device), lengths

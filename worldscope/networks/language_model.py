@@ -1,15 +1,17 @@
 """What all language models of ours share: a codec, and what training asks of them."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldscope.networks.codecs import Codec
+from worldscope.networks.generation import Generation, generate
 from worldscope.networks.hooked import HookedNetwork
 
 State = tuple[Tensor, ...]
@@ -52,6 +54,47 @@ class LanguageModel(HookedNetwork):
     @abstractmethod
     def stream_nats(self, streams: Int[Tensor, "batch length"]) -> float:
         """Total loss in nats of every symbol but the first of each stream."""
+
+    @abstractmethod
+    def stream_reads(
+        self,
+        symbols: Int[Tensor, "batch time"],
+        lengths: Int[np.ndarray, " batch"],
+        names: Sequence[str],
+        *,
+        chunk: int,
+    ) -> Iterator[tuple[int, dict[str, Float[Tensor, "alive steps ..."]]]]:
+        """Reads texts piece by piece of time: the first step of each piece, and its activations.
+
+        A piece holds the texts that reach into it, and ends where the longest of them does. Pieces
+        follow each other without a gap or an overlap.
+
+        Args:
+            symbols: Texts, the longest first, padded on the right.
+            lengths: Symbols of each.
+            names: Canonical hook names.
+            chunk: Steps of a piece, where the network can choose.
+        """
+
+    @abstractmethod
+    def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
+        """Scores of the symbol after each prompt, and what `go_on` needs to know of it."""
+
+    @abstractmethod
+    def go_on(
+        self, symbols: Int[Tensor, " batch"], state: State, step: int
+    ) -> tuple[Float[Tensor, "batch n"], State]:
+        """Scores of the symbol after one more, and the state then.
+
+        Args:
+            symbols: The next symbol of each text.
+            state: From `begin` or the last call.
+            step: How many symbols came before, in the longest text.
+        """
+
+    def generate(self, prompts: str | Sequence[str], **settings: Any) -> list[Generation]:
+        """Continues texts; see `worldscope.networks.generation.generate` for the settings."""
+        return generate(self, prompts, **settings)
 
     def encode(self, text: str, *, end: bool = True) -> list[int]:
         """Symbols of a text."""

@@ -1,16 +1,17 @@
 """The multiplicative LSTM of the sentiment neuron, with every state and gate open to hooks."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from worldscope.networks.codecs import Codec
-from worldscope.networks.generation import Generation, generate
+from worldscope.networks.generation import pad_right
 from worldscope.networks.hooked import HookPoint, NamesFilter
 from worldscope.networks.language_model import LanguageModel, State
 from worldscope.networks.recurrence import READS, EditStep, TrainingScan, scan
@@ -177,6 +178,23 @@ class MLSTM(LanguageModel):
             state = output.state
         return nats
 
+    def stream_reads(
+        self,
+        symbols: Int[Tensor, "batch time"],
+        lengths: Int[np.ndarray, " batch"],
+        names: Sequence[str],
+        *,
+        chunk: int,
+    ) -> Iterator[tuple[int, dict[str, Float[Tensor, "alive steps d"]]]]:
+        """See `LanguageModel.stream_reads`; the state is carried from piece to piece."""
+        h, c = self.zero_state(len(symbols))
+        for start in range(0, symbols.shape[1], chunk):
+            alive = int((lengths > start).sum())
+            part, state = symbols[:alive, start : start + chunk], (h[:alive], c[:alive])
+            output = self(part, state, names, logits=False, first_step=start)
+            h, c = output.state
+            yield start, output.reads
+
     @torch.no_grad()
     def forward(
         self,
@@ -253,9 +271,20 @@ class MLSTM(LanguageModel):
             logits.transpose(1, 2), symbols[:, 1:].long(), reduction="none"
         )
 
-    def generate(self, prompts: str | Sequence[str], **settings: Any) -> list[Generation]:
-        """Continues texts; see `worldscope.networks.generation.generate` for the settings."""
-        return generate(self, prompts, **settings)
+    def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
+        """See `LanguageModel.begin`; shorter prompts are padded on the right and cut there."""
+        padded, lengths = pad_right(prompts, self.device)
+        reads = self(padded, read=("hook_h", "hook_c"), logits=False).reads
+        rows, last = torch.arange(len(padded), device=self.device), lengths - 1
+        h, c = (reads[_PREFIX + name][rows, last] for name in "hc")
+        return self.unembed(h), (h, c)
+
+    def go_on(
+        self, symbols: Int[Tensor, " batch"], state: State, step: int
+    ) -> tuple[Float[Tensor, "batch n"], State]:
+        """See `LanguageModel.go_on`."""
+        output = self(symbols.unsqueeze(1), state, first_step=step)
+        return output.logits[:, 0], output.state
 
     def _inputs(self, symbols: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
         embedded = self._embedded(symbols)

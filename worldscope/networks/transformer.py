@@ -1,10 +1,11 @@
 """Transformers of our own: TransformerLens' native architecture, with a codec and a fused pass."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch.nn import functional
 from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
 from worldscope.networks.codecs import Codec
 from worldscope.networks.fused import fused_hooks, hidden_states, unwrap
+from worldscope.networks.generation import pad_right
 from worldscope.networks.hooked import NamesFilter
 from worldscope.networks.language_model import LanguageModel, State
 
@@ -191,18 +193,69 @@ class Transformer(LanguageModel):
         A symbol is given at least half of the context that the network can read, where there is so
         much before it.
         """
-        length, half, nats = streams.shape[1], max(1, self.config.n_ctx // 2), 0.0
-        known = 1  # symbols that need no more prediction
-        while known < length:
-            start = max(0, known - half)
-            window = streams[:, start : start + self.config.n_ctx + 1]
-            logits = self.logits(window[:, :-1])[:, known - start - 1 :]
-            targets = window[:, known - start :]
+        nats = 0.0
+        for start, first, end in self._windows(streams.shape[1] - 1):
+            logits = self.logits(streams[:, start:end])[:, first - start :]
+            targets = streams[:, first + 1 : end + 1]
             nats += functional.cross_entropy(
                 logits.flatten(0, 1), targets.flatten().long(), reduction="sum"
             ).item()
-            known = start + window.shape[1]
         return nats
+
+    def stream_reads(
+        self,
+        symbols: Int[Tensor, "batch time"],
+        lengths: Int[np.ndarray, " batch"],
+        names: Sequence[str],
+        *,
+        chunk: int,
+    ) -> Iterator[tuple[int, dict[str, Float[Tensor, "alive steps ..."]]]]:
+        """See `LanguageModel.stream_reads`; pieces are as long as the context allows.
+
+        Raises:
+            ValueError: If a hook has no time axis.
+        """
+        for name in names:
+            if self.hook_dict[name].axes[1] != "time":
+                axes = ", ".join(self.hook_dict[name].axes)
+                raise ValueError(f"{name} has the axes ({axes}): it is not read step by step")
+        for start, first, end in self._windows(symbols.shape[1]):
+            alive = int((lengths > first).sum())
+            output = self(symbols[:alive, start:end], names, logits=False)
+            yield first, {name: acts[:, first - start :] for name, acts in output.reads.items()}
+
+    def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
+        """See `LanguageModel.begin`; the state is the texts so far, and how long each is."""
+        state = pad_right(prompts, self.device)
+        return self._last_scores(*state), state
+
+    def go_on(
+        self, symbols: Int[Tensor, " batch"], state: State, step: int
+    ) -> tuple[Float[Tensor, "batch n"], State]:
+        """See `LanguageModel.go_on`; as much as the context holds is read again."""
+        texts, lengths = state
+        texts = functional.pad(texts, (0, 1))
+        texts[torch.arange(len(texts), device=self.device), lengths] = symbols
+        return self._last_scores(texts, lengths + 1), (texts, lengths + 1)
+
+    def _last_scores(
+        self, texts: Int[Tensor, "batch longest"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch n"]:
+        """Scores of the symbol after each text, from the last symbols that the context holds."""
+        width = min(self.config.n_ctx, texts.shape[1])
+        first = (lengths - width).clamp_min(0)
+        places = first.unsqueeze(1) + torch.arange(width, device=self.device)
+        output = self(texts.take_along_dim(places, dim=1))
+        return output.logits[torch.arange(len(texts), device=self.device), lengths - first - 1]
+
+    def _windows(self, length: int) -> Iterator[tuple[int, int, int]]:
+        """(start, first, end): where a window begins, its first step that is new, and its end."""
+        first, context = 0, self.config.n_ctx
+        while first < length:
+            start = max(0, first - context // 2)
+            end = min(start + context, length)
+            yield start, first, end
+            first = end
 
     def state_dict(self, *args: Any, **settings: Any) -> dict[str, Tensor]:
         """Weights by TransformerLens' names."""

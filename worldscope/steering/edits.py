@@ -32,13 +32,13 @@ class Edit(ABC):
     feature: Feature
 
     @abstractmethod
-    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+    def change(self, values: Float[Tensor, "batch time"]) -> Float[Tensor, "batch time"]:
         """How much to add to the feature's value, given what it is."""
 
     def __call__(
-        self, acts: Float[Tensor, "batch 1 d"], hook: HookPoint
-    ) -> Float[Tensor, "batch 1 d"]:
-        """Applies the edit to the activations of one step."""
+        self, acts: Float[Tensor, "batch time d"], hook: HookPoint
+    ) -> Float[Tensor, "batch time d"]:
+        """Applies the edit at every step; a recurrent network brings one step at a time."""
         read = torch.as_tensor(self.feature.read).to(acts)
         write = torch.as_tensor(self.feature.write).to(acts)
         return acts + self.change(acts @ read).unsqueeze(-1) * write
@@ -59,7 +59,7 @@ class _Strong(Edit):
 class Clamp(_Strong):
     """Holds a feature at its mean plus `strength` standard deviations towards its label."""
 
-    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+    def change(self, values: Float[Tensor, "batch time"]) -> Float[Tensor, "batch time"]:
         """See `Edit.change`."""
         return self.feature.mean + self.feature.push(self.strength) - values
 
@@ -67,7 +67,7 @@ class Clamp(_Strong):
 class Add(_Strong):
     """Adds `strength` standard deviations to a feature, towards its label, at every step."""
 
-    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+    def change(self, values: Float[Tensor, "batch time"]) -> Float[Tensor, "batch time"]:
         """See `Edit.change`."""
         return torch.full_like(values, self.feature.push(self.strength))
 
@@ -75,7 +75,7 @@ class Add(_Strong):
 class Ablate(Edit):
     """Holds a feature at its mean, so that it says nothing about the text."""
 
-    def change(self, values: Float[Tensor, "batch 1"]) -> Float[Tensor, "batch 1"]:
+    def change(self, values: Float[Tensor, "batch time"]) -> Float[Tensor, "batch time"]:
         """See `Edit.change`."""
         return self.feature.mean - values
 

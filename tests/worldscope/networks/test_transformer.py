@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -61,7 +62,7 @@ def test_the_loss_of_a_stream_counts_every_symbol_once_with_half_of_the_context(
     streams = random_symbols(length)
     total = 0.0
     for place in range(1, length):
-        start = 0 if place <= 12 else place - 6 - (place - 13) % 7
+        start = 0 if place <= 12 else place - 7 - (place - 13) % 6
         logits = gpt.bridge(streams[:, start:place])[:, -1]
         total += functional.cross_entropy(logits, streams[:, place], reduction="sum").item()
     assert gpt.stream_nats(streams) == pytest.approx(total, rel=1e-5)
@@ -225,3 +226,65 @@ def test_an_edit_of_the_pattern_is_obeyed(gpt: Transformer) -> None:
 def test_an_unknown_hook_is_refused_with_the_nearest(gpt: Transformer) -> None:
     with pytest.raises(LookupError, match=r"called 'blocks\.0\.hook_ot'; the nearest are blocks"):
         gpt(random_symbols(), ["blocks.0.hook_ot"])
+
+
+def test_texts_of_any_length_are_read_once_with_half_of_the_context(gpt: Transformer) -> None:
+    from worldscope.activations.reading import stream_states
+
+    texts = ["a long text about a long film " * 2, "short", "a text of middling length"]
+    seen = [np.zeros((0, 16)) for _ in texts]
+    for part in stream_states(gpt, texts, ["blocks.1.hook_resid_post"], batch=2):
+        read = part.acts["blocks.1.hook_out"].numpy()
+        for row, count, acts in zip(part.rows, part.counts, read, strict=True):
+            assert part.start == len(seen[row])
+            seen[row] = np.concatenate([seen[row], acts[:count]])
+    for text, acts in zip(texts, seen, strict=True):
+        symbols = torch.tensor([gpt.encode(text)])
+        assert len(acts) == symbols.shape[1]
+        for place in range(len(acts)):
+            start = 0 if place < 12 else place - 6 - place % 6
+            _, cache = gpt.bridge.run_with_cache(symbols[:, start : place + 1])
+            expected = cache["blocks.1.hook_out"][0, -1].detach().numpy()
+            np.testing.assert_allclose(acts[place], expected, rtol=0, atol=1e-5)
+
+
+def test_states_of_a_transformer_are_reduced_like_any_others(gpt: Transformer) -> None:
+    from worldscope.activations.reading import read_states
+
+    states = read_states(gpt, ["one text", "and another, longer text"], "blocks.0.hook_out")
+    assert {place: acts.shape for place, acts in states.items()} == {
+        ("blocks.0.hook_out", "final"): (2, 16),
+        ("blocks.0.hook_out", "mean"): (2, 16),
+    }
+    with pytest.raises(ValueError, match=r"hook_pattern has the axes \(batch, head, query, key\)"):
+        read_states(gpt, ["one text"], "blocks.0.attn.hook_pattern")
+
+
+def test_a_sample_is_what_the_whole_pass_says_whatever_shares_its_batch(gpt: Transformer) -> None:
+    prompts, seeds = ["A long prompt, longer than the context", "The", ""], [0, 1]
+    together = gpt.generate(prompts, max_new=15, seeds=seeds, temperature=0.0)
+    assert [(g.prompt, g.seed) for g in together] == [(p, s) for p in prompts for s in seeds]
+    for generation in together:
+        (alone,) = gpt.generate(generation.prompt, max_new=15, seeds=generation.seed, temperature=0.0)
+        assert alone == generation
+        symbols = gpt.encode(generation.prompt, end=False)
+        for written in generation.symbols:
+            logits = gpt.bridge(torch.tensor([symbols[-12:]]))
+            assert int(logits[0, -1].argmax()) == written
+            symbols.append(written)
+
+
+def test_a_feature_of_the_residual_stream_is_steered_while_it_writes(gpt: Transformer) -> None:
+    from worldscope.features.feature import unit_feature
+    from worldscope.features.statistics import measure_statistics
+    from worldscope.steering.edits import Clamp, steer
+
+    statistics = measure_statistics(gpt, TEXTS, "blocks.0.hook_resid_post")
+    unit = unit_feature(gpt, statistics, 3, label="up")
+    plain = gpt.generate("The film", max_new=20)
+    with steer(gpt, Clamp(unit, 0.0)), torch.no_grad():
+        read = gpt(random_symbols(), ["blocks.0.hook_out"]).reads["blocks.0.hook_out"]
+        torch.testing.assert_close(read[..., 3], torch.full((3, 12), unit.mean), rtol=0, atol=1e-5)
+    with steer(gpt, Clamp(unit, 500.0)):
+        assert gpt.generate("The film", max_new=20) != plain
+    assert gpt.generate("The film", max_new=20) == plain
