@@ -18,7 +18,7 @@ from jaxtyping import Float
 from worldscope.activations.capture import capture
 from worldscope.features.statistics import Statistics, measure_statistics
 from worldscope.networks.generation import Sampling, stream
-from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.language_model import LanguageModel
 from worldscope.steering.edits import Edit
 
 
@@ -50,7 +50,7 @@ class Pair(NamedTuple):
 class SharedNetwork:
     """A network and the lock that every pass holds."""
 
-    network: MLSTM
+    network: LanguageModel
     """Reading its names, widths and codec needs no lock; running it does."""
     _lock: Lock = field(default_factory=Lock, repr=False)
 
@@ -60,14 +60,15 @@ class SharedNetwork:
         return self.network.digest
 
     @contextmanager
-    def alone(self) -> Iterator[MLSTM]:
+    def alone(self) -> Iterator[LanguageModel]:
         """The network, with nobody else running it and no edits of others in place."""
         with self._lock:
             yield self.network
 
     def widths(self) -> dict[str, int]:
-        """Number of units at every hook, by canonical name."""
-        return {name: point.width for name, point in self.network.hook_dict.items()}
+        """Number of units at every hook that has units at every step, by canonical name."""
+        points = self.network.hook_dict.values()
+        return {p.name: p.width for p in points if p.axes == ("batch", "time", "d")}
 
     def piece_name(self) -> str:
         """What the network reads at a time: "byte" or "token"."""

@@ -1,4 +1,4 @@
-"""The command line: `worldscope run`, `train`, `units` and `dashboard`.
+"""The command line: `worldscope run`, `train`, `units`, `hooks` and `dashboard`.
 
 Each command is a function whose signature and docstring are its help. What a command needs is
 imported inside it, so that `--help` answers at once.
@@ -182,6 +182,18 @@ def units(
     print(rank(data, network, text_column, label_column, group_column, hook, top, limit, out, seed))
 
 
+def hooks(network: str = DEFAULT_NETWORK) -> None:
+    """List the places where a network can be read: names, axes, widths, other names, editable.
+
+    Args:
+        network: `zoo:<name>` or the folder of a network.
+    """
+    from worldscope.networks.hooked import describe_hooks
+    from worldscope.networks.loading import load_network
+
+    print(describe_hooks(load_network(network)))
+
+
 def dashboard(port: int = 8501, runs: str | None = None) -> None:
     """Open the dashboard in a browser on this machine.
 
@@ -198,6 +210,7 @@ COMMANDS = {
     "run": {"_help": "Run a study.", "sentiment_neuron": run_sentiment_neuron},
     "train": {"_help": "Train a network.", "mlstm": train_mlstm, "transformer": train_transformer},
     "units": units,
+    "hooks": hooks,
     "dashboard": dashboard,
 }
 

@@ -152,3 +152,24 @@ class HookedNetwork(nn.Module):
             total.update(name.encode())
             total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return total.hexdigest()[:16]
+
+
+def describe_hooks(network: HookedNetwork) -> str:
+    """A table of the hook points of a network, a line each."""
+    others: dict[str, list[str]] = {}
+    for alias, name in network.aliases.items():
+        others.setdefault(name, []).append(alias)
+    rows = [("name", "axes", "width", "edits", "also called")]
+    rows += [
+        (
+            point.name,
+            ", ".join(point.axes),
+            str(point.width),
+            "yes" if point.editable else "no",
+            ", ".join(others.get(point.name, [])),
+        )
+        for point in network.hook_dict.values()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)

@@ -265,7 +265,9 @@ def test_a_sample_is_what_the_whole_pass_says_whatever_shares_its_batch(gpt: Tra
     together = gpt.generate(prompts, max_new=15, seeds=seeds, temperature=0.0)
     assert [(g.prompt, g.seed) for g in together] == [(p, s) for p in prompts for s in seeds]
     for generation in together:
-        (alone,) = gpt.generate(generation.prompt, max_new=15, seeds=generation.seed, temperature=0.0)
+        (alone,) = gpt.generate(
+            generation.prompt, max_new=15, seeds=generation.seed, temperature=0.0
+        )
         assert alone == generation
         symbols = gpt.encode(generation.prompt, end=False)
         for written in generation.symbols:
@@ -288,3 +290,23 @@ def test_a_feature_of_the_residual_stream_is_steered_while_it_writes(gpt: Transf
     with steer(gpt, Clamp(unit, 500.0)):
         assert gpt.generate("The film", max_new=20) != plain
     assert gpt.generate("The film", max_new=20) == plain
+
+
+def test_hooks_are_described_a_line_each_with_their_other_names(gpt: Transformer) -> None:
+    from worldscope.networks.hooked import describe_hooks
+
+    head, *lines = describe_hooks(gpt).splitlines()
+    assert head.split() == ["name", "axes", "width", "edits", "also", "called"]
+    assert [line.split()[0] for line in lines] == list(gpt.hook_dict)
+    (out,) = [line for line in lines if line.startswith("blocks.1.hook_out ")]
+    assert out.split() == [
+        "blocks.1.hook_out",
+        "batch,",
+        "time,",
+        "d",
+        "16",
+        "yes",
+        "blocks.1.hook_resid_post",
+    ]
+    (scores,) = [line for line in lines if line.startswith("blocks.1.attn.hook_attn_scores ")]
+    assert scores.split()[1:] == ["batch,", "head,", "query,", "key", "2", "no"]
