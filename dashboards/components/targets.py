@@ -146,11 +146,13 @@ def feature_name(feature: "Feature") -> str:
 def place_picker(ranking: pd.DataFrame) -> Place:
     """One of the data sets, hooks and positions at which a run ranked units.
 
-    At first the one of the unit with the highest accuracy.
+    At first the hook that the run read first, by which it decides, and there the place of the unit
+    with the highest accuracy.
     """
     data = _pick_among("Data", "data", ranking)
     of_data = ranking.loc[ranking["data"] == data]
-    hook = _pick_among("Hook", "hook", of_data)
+    hooks = list(dict.fromkeys(of_data["hook"]))
+    hook = pick("Hook", hooks, name="hook", default=hooks[0])
     at_hook = of_data.loc[of_data["hook"] == hook]
     return Place(data, hook, _pick_among("Position", "position", at_hook))
 

@@ -130,3 +130,12 @@ def test_without_ranked_units_it_shows_the_command_that_makes_them(
     app = open_page("units")
     assert app.code[0].value == "worldscope run sentiment_neuron --preset demo"
     assert not app.exception
+
+
+def test_the_hook_that_the_run_read_first_is_shown_first(
+    open_page: Callable[..., "AppTest"],
+) -> None:
+    app = open_page("units")
+    hooks = app.selectbox(key="Units.hook")
+    assert hooks.options == [HOOK, "lstm.0.hook_h"]
+    assert hooks.value == HOOK
