@@ -127,6 +127,10 @@ def test_a_network_to_start_from_has_its_own_shape(
     status, _, err = run(capsys, *command, "--hidden", "9", "--codec", "bpe")
     assert status == 1
     assert "has its own codec and hidden; give init, or these" in err
+    command = ("train", "transformer", "--data", "any.txt", "--init", str(network))
+    status, _, err = run(capsys, *command)
+    assert status == 1
+    assert "is not a transformer: use `worldscope train mlstm`" in err
 
 
 def test_train_writes_a_network_that_loads_and_goes_on_where_it_stopped(

@@ -264,6 +264,7 @@ def _train(
 ) -> None:
     import torch
 
+    from worldscope.networks.loading import load_network
     from worldscope.networks.train_command import train
 
     given = {name: value for name, value in asked.items() if value is not None}
@@ -273,9 +274,12 @@ def _train(
         if threads < 1:
             raise ValueError(f"threads is {threads}; it must be at least 1")
         torch.set_num_threads(threads)
-    start = init or shape(**given)
+    start = shape(**given) if init is None else load_network(init)
+    if init is not None and start.kind != kind:
+        raise ValueError(f"{init} is not a {kind}: use `worldscope train {start.kind}`")
     world = _training_world(*source)
-    out = out or f"trainings/{kind}-{start}-{world.name}".replace(":", "-").replace("/", "-")
+    name = f"{kind}-{init or start}-{world.name}".replace(":", "-").replace("/", "-")
+    out = out or f"trainings/{name}"
     train(world.inputs, world.groups, Path(out), start, device=device, config=training)
 
 

@@ -28,7 +28,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(out: Path, init: str | None = None) -> Path:
     texts = load_reviews("short").inputs
     groups = [str(row) for row in range(len(texts))]
-    train(texts, groups, out, init or MLSTMShape("bytes", 8, 4), device="cpu", config=CONFIG)
+    first = load_network(init) if init else MLSTMShape("bytes", 8, 4)
+    train(texts, groups, out, first, device="cpu", config=CONFIG)
     return out
 
 

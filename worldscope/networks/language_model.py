@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from worldscope.networks.codecs import Codec
 from worldscope.networks.generation import Generation, generate
@@ -95,6 +96,14 @@ class LanguageModel(HookedNetwork):
     def generate(self, prompts: str | Sequence[str], **settings: Any) -> list[Generation]:
         """Continues texts; see `worldscope.networks.generation.generate` for the settings."""
         return generate(self, prompts, **settings)
+
+    def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch predicted"]:
+        """Loss in nats of each symbol after the first, given those before it: (batch, time − 1)."""
+        symbols = self.to_symbols(inputs)
+        logits = self(symbols[:, :-1]).logits
+        return functional.cross_entropy(
+            logits.transpose(1, 2), symbols[:, 1:].long(), reduction="none"
+        )
 
     def encode(self, text: str, *, end: bool = True) -> list[int]:
         """Symbols of a text."""

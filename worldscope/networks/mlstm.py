@@ -263,14 +263,6 @@ class MLSTM(LanguageModel):
         output = self(self.to_symbols(inputs), read=self.hook_names(names_filter))
         return output.logits, output.reads
 
-    def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch predicted"]:
-        """Loss in nats of each symbol after the first, given those before it: (batch, time − 1)."""
-        symbols = self.to_symbols(inputs)
-        logits = self(symbols[:, :-1]).logits
-        return functional.cross_entropy(
-            logits.transpose(1, 2), symbols[:, 1:].long(), reduction="none"
-        )
-
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
         """See `LanguageModel.begin`; shorter prompts are padded on the right and cut there."""
         padded, lengths = pad_right(prompts, self.device)

@@ -17,7 +17,7 @@ from worldscope.networks.codecs import (
 )
 from worldscope.networks.corpus import pack
 from worldscope.networks.language_model import LanguageModel
-from worldscope.networks.loading import load_network, new_mlstm
+from worldscope.networks.loading import new_mlstm
 from worldscope.networks.train_config import TrainConfig
 from worldscope.networks.training import Progress, Trainer, last_checkpoint, split_texts
 from worldscope.networks.transformer import Transformer, TransformerConfig
@@ -84,7 +84,7 @@ def train(
     texts: Sequence[str],
     groups: Sequence[str],
     out: Path,
-    start: Shape | str,
+    start: Shape | LanguageModel,
     *,
     device: str,
     config: TrainConfig,
@@ -95,7 +95,7 @@ def train(
         texts: What to train on; a hundredth of the groups is held out for validation.
         groups: What must not be in both parts, for each text.
         out: Folder of the training.
-        start: Shape of a new network, or the name of one to start from.
+        start: Shape of a new network, or one to start from.
         device: Where to train.
         config: How to train.
 
@@ -141,9 +141,11 @@ def _check(texts: Sequence[str], device: str) -> None:
             frame(text)
 
 
-def _first_network(texts: Sequence[str], out: Path, start: Shape | str, seed: int) -> LanguageModel:
-    if isinstance(start, str):
-        return load_network(start)
+def _first_network(
+    texts: Sequence[str], out: Path, start: Shape | LanguageModel, seed: int
+) -> LanguageModel:
+    if isinstance(start, LanguageModel):
+        return start
     return start.network(_codec(texts, out, start.codec), seed)
 
 

@@ -27,7 +27,8 @@ def start(
     config: TrainConfig = CONFIG,
 ) -> None:
     groups = [str(place) for place in range(len(texts))]
-    train(texts, groups, out, init or MLSTMShape(codec, 6, 4), device=device, config=config)
+    first = load_network(init) if init else MLSTMShape(codec, 6, 4)
+    train(texts, groups, out, first, device=device, config=config)
 
 
 @pytest.mark.parametrize("codec", ["bytes", "bpe"])

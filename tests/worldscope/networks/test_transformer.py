@@ -310,3 +310,10 @@ def test_hooks_are_described_a_line_each_with_their_other_names(gpt: Transformer
     ]
     (scores,) = [line for line in lines if line.startswith("blocks.1.attn.hook_attn_scores ")]
     assert scores.split()[1:] == ["batch,", "head,", "query,", "key", "2", "no"]
+
+
+def test_the_loss_is_that_of_each_symbol_after_the_first(gpt: Transformer) -> None:
+    symbols = random_symbols()
+    losses = gpt.loss(symbols)
+    assert losses.shape == (3, 11)
+    assert float(losses.sum()) == pytest.approx(gpt.stream_nats(symbols), rel=1e-5)
