@@ -63,6 +63,7 @@ PRESETS: dict[Preset, StudyConfig] = {
         worlds=("short",),
         label_seeds=2,
         placebo_samples=2,
+        placebos=20,
         generated_bytes=120,
         ablation_texts=100,
         ablation_placebos=3,
