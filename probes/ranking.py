@@ -43,7 +43,12 @@ class UnitRanking:
 
         By "auroc" a unit is as good as its distance from 0.5. Ties go by the other measure, then
         to the lower unit.
+
+        Raises:
+            LookupError: If there is no such measure.
         """
+        if by not in ("accuracy", "auroc"):
+            raise LookupError(f"units are not ranked by {by!r}; choose accuracy or auroc")
         distance = np.abs(self.auroc - 0.5)
         first, second = {"accuracy": (self.accuracy, distance), "auroc": (distance, self.accuracy)}[
             by

@@ -133,6 +133,32 @@ def test_a_network_to_start_from_has_its_own_shape(
     assert "is not a transformer: use `worldscope train mlstm`" in err
 
 
+def test_a_short_context_takes_shorter_chunks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from worldscope.networks.loading import load_network
+
+    text = tmp_path / "lines.txt"
+    text.write_text("\n".join(f"line {n} of a text to learn from" for n in range(300)))
+    small = [
+        "--codec",
+        "bytes",
+        "--d-model",
+        "8",
+        "--layers",
+        "1",
+        "--heads",
+        "2",
+        "--context",
+        "16",
+    ]
+    command = ["train", "transformer", "--data", str(text), "--out", str(tmp_path / "gpt"), *small]
+    status, printed, _ = run(capsys, *command, "--training.total-bytes", "2000")
+    assert status == 0
+    assert f"network: {tmp_path / 'gpt'}" in printed
+    assert load_network(tmp_path / "gpt").config.n_ctx == 16
+
+
 def test_train_writes_a_network_that_loads_and_goes_on_where_it_stopped(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

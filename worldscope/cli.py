@@ -6,6 +6,7 @@ imported inside it, so that `--help` answers at once.
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,8 +51,6 @@ def run_sentiment_neuron(
         name: Name of the run's folder; made from the time if not given.
         seed: Seed of splits, baselines and generations.
     """
-    from dataclasses import replace
-
     from experiments.sentiment_neuron.study import run_study
 
     config = replace(
@@ -135,7 +134,8 @@ def train_transformer(
         d_model: Width of the residual stream; 256 if not given.
         layers: Number of blocks; 4 if not given.
         heads: Attention heads of a block; 4 if not given.
-        context: Largest number of symbols that are read together; 256 if not given.
+        context: Largest number of symbols that are read together, and so of training.chunk; 256 if
+            not given.
         codec: bpe, byte-pair pieces learned from the text, which is taken if not given, or bytes.
         init: Network to start from, `zoo:<name>` or a folder, instead of random weights. It brings
             its own shape and codec.
@@ -145,6 +145,8 @@ def train_transformer(
     """
     from worldscope.networks.train_command import TransformerShape
 
+    if context is not None:
+        training = replace(training, chunk=min(training.chunk, context))
     sizes = {"d_model": d_model, "layers": layers, "heads": heads, "context": context}
     asked = {"codec": codec, **sizes}
     source = (data, folder, text_column, group_column)
@@ -279,8 +281,9 @@ def _train(
         raise ValueError(f"{init} is not a {kind}: use `worldscope train {start.kind}`")
     world = _training_world(*source)
     name = f"{kind}-{init or start}-{world.name}".replace(":", "-").replace("/", "-")
-    out = out or f"trainings/{name}"
-    train(world.inputs, world.groups, Path(out), start, device=device, config=training)
+    folder = Path(out) if out else Path("trainings") / name
+    train(world.inputs, world.groups, folder, start, device=device, config=training)
+    print(f"network: {folder}")
 
 
 def _training_world(

@@ -32,7 +32,7 @@ def network_names(
 
 def network_picker() -> str | None:
     """The name of a network; says what to do and returns None if there is none."""
-    named = [resources.run_network(run) for run in resources.runs()]
+    named = [resources.run_network(run) for run in resources.runs() if run.state != "failed"]
     names = network_names(named, resources.zoo(), os.environ.get(VARIABLE, ""))
     if not names:
         st.info(f"There is no network yet: train one, and name its folder in {VARIABLE}.")

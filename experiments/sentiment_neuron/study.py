@@ -31,10 +31,11 @@ def run_study(config: StudyConfig, *, name: str | None = None) -> Run:
     """Runs the whole study and writes its report.
 
     Raises:
-        LookupError, FileNotFoundError: If a network or the data is not there.
+        LookupError, FileNotFoundError: If a network, a hook of it or the data is not there.
         ValueError: If a data set is too small to be split.
     """
     network = load_network(config.network)
+    network.hook_names(config.hooks)
     replicas = zoo_replicas(config.network) if config.replicas is None else config.replicas
     for replica in replicas:
         load_network(replica)

@@ -117,12 +117,13 @@ def _chance(
     )
     share = float(texts.labels[held].mean())
     best = table.iloc[0]
+    p_value = permutation_p_value(best["train_accuracy"], null)
     return (
-        f"best unit {int(best['unit'])} on {len(held)} held-out texts: "
-        f"{best['test_accuracy']:.3f} [{best['test_low']:.3f}, {best['test_high']:.3f}]; "
-        f"commonest class {max(share, 1 - share):.3f}; "
-        f"best of all units on shuffled labels: {np.median(null):.3f} (train accuracy, median of "
-        f"{PERMUTATIONS}), p = {permutation_p_value(best['train_accuracy'], null):.3f}"
+        f"best unit {int(best['unit'])}: train accuracy {best['train_accuracy']:.3f}, where the "
+        f"best of all units on shuffled labels has {np.median(null):.3f} (median of "
+        f"{PERMUTATIONS}; p = {p_value:.3f}); on {len(held)} held-out texts "
+        f"{best['test_accuracy']:.3f} [{best['test_low']:.3f}, {best['test_high']:.3f}], where the "
+        f"commonest class has {max(share, 1 - share):.3f}"
     )
 
 

@@ -1,5 +1,7 @@
 """All units at once against scikit-learn, and against every threshold tried one by one."""
 
+from inspect import unwrap
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -162,3 +164,9 @@ def test_there_is_no_prediction_by_a_unit_that_is_not_there(unit: int) -> None:
     ranking = rank_units(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]))
     with pytest.raises(LookupError, match=f"there is no unit {unit}: they are 0 to 1"):
         ranking.predict(np.zeros(3), unit)
+
+
+def test_units_are_ranked_by_what_there_is() -> None:
+    ranking = rank_units(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0, 1]))
+    with pytest.raises(LookupError, match="not ranked by 'auc'; choose accuracy or auroc"):
+        unwrap(UnitRanking.order)(ranking, "auc")  # past the check of types that tests add

@@ -95,7 +95,7 @@ def read_states(
     network: LanguageModel,
     texts: Sequence[str],
     hooks: str | Sequence[str] = "hook_c",
-    positions: Sequence[str] = POSITIONS,
+    positions: str | Sequence[str] = POSITIONS,
     *,
     batch: int = 256,
     progress: bool = False,
@@ -108,7 +108,7 @@ def read_states(
         network: What to read.
         texts: What it receives.
         hooks: Hook names, or one.
-        positions: Some of `final` and `mean`.
+        positions: Some of `final` and `mean`, or one.
         batch: Texts read together.
         progress: Show a progress bar.
 
@@ -121,6 +121,7 @@ def read_states(
         LookupError: If a hook is unknown.
         FloatingPointError: If a state is not a number.
     """
+    positions = [positions] if isinstance(positions, str) else positions
     for position in positions:
         if position not in POSITIONS:
             raise ValueError(f"no position is called {position!r}; choose {', '.join(POSITIONS)}")

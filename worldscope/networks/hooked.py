@@ -91,10 +91,12 @@ class HookedNetwork(nn.Module):
         tails = [full for full in self.hook_dict if full.endswith("." + name)]
         if len(tails) == 1:
             return tails[0]
-        near = difflib.get_close_matches(name, self.hook_dict, n=3, cutoff=0.3)
+        known = [*self.hook_dict, *self.aliases]
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
         raise LookupError(
             f"no hook point is called {name!r}; "
-            f"{'the nearest are' if near else 'there are'} {', '.join(near or self.hook_dict)}"
+            f"{'the nearest are' if near else 'there are'} {', '.join(near or self.hook_dict)} "
+            "(`worldscope hooks` lists all)"
         )
 
     def hook_names(self, names_filter: NamesFilter = None) -> list[str]:

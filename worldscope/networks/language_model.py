@@ -93,9 +93,26 @@ class LanguageModel(HookedNetwork):
             step: How many symbols came before, in the longest text.
         """
 
-    def generate(self, prompts: str | Sequence[str], **settings: Any) -> list[Generation]:
-        """Continues texts; see `worldscope.networks.generation.generate` for the settings."""
-        return generate(self, prompts, **settings)
+    def generate(
+        self,
+        prompts: str | Sequence[str],
+        *,
+        max_new: int = 200,
+        seeds: int | Sequence[int] = 0,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> list[Generation]:
+        """Continues texts; see `worldscope.networks.generation.generate`."""
+        return generate(
+            self,
+            prompts,
+            max_new=max_new,
+            seeds=seeds,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+        )
 
     def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch predicted"]:
         """Loss in nats of each symbol after the first, given those before it: (batch, time − 1)."""

@@ -155,6 +155,11 @@ def _listed(names: Iterable[str]) -> str:
 def _read_config(folder: Path) -> tuple[type[LanguageModel], Any]:
     """The class of a network and its configuration."""
     file = folder / "config.json"
+    if (folder / "checkpoint" / "config.json").is_file() and not file.is_file():
+        raise FileNotFoundError(
+            f"the training in {folder} has not finished: go on with it, or load "
+            f"{folder / 'checkpoint'}"
+        )
     if not file.is_file():
         raise FileNotFoundError(
             f"{folder} holds no network: config.json is missing "

@@ -1,5 +1,7 @@
 """`worldscope train`: from texts to a trained network in a folder, with progress."""
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,8 +116,38 @@ def train(
         trainer = Trainer(network, corpus, validation, config, out)
         seen = round(trainer.step * trainer.bytes_per_step)
         total = round(trainer.steps * trainer.bytes_per_step)
-        with tqdm(total=total, initial=seen, unit="B", unit_scale=True, desc="training") as bar:
-            trainer.run(lambda progress: _show(bar, progress, trainer.bytes_per_step))
+        bar = tqdm(total=total, initial=seen, unit="B", unit_scale=True, desc="training")
+        with bar, _interrupts_wait() as interrupted:
+
+            def report(progress: Progress) -> None:
+                _show(bar, progress)
+                if interrupted:
+                    trainer.save()
+                    kept = f"{progress.bytes_seen / 1e6:.1f} MB"
+                    bar.write(f"stopped at {kept}; the same command goes on from there")
+                    raise KeyboardInterrupt
+
+            trainer.run(report)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[list[int]]:
+    """Ctrl+C is only noted, in the list, so that a step is never cut; a second one is at once."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: object) -> None:
+        noted.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -159,8 +191,8 @@ def _codec(texts: Sequence[str], out: Path, name: str) -> Codec:
     return BPECodec.train(texts[:PIECES_FROM])
 
 
-def _show(bar, progress: Progress, bytes_per_step: float) -> None:
-    bar.update(bytes_per_step)
+def _show(bar, progress: Progress) -> None:
+    bar.update(progress.bytes_seen - bar.n)
     shown = {"bits/byte": f"{progress.bits_per_byte:.3f}", "lr": f"{progress.lr:.1e}"}
     if progress.validation_bits_per_byte is not None:
         loss = progress.validation_bits_per_byte

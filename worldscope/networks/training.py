@@ -257,8 +257,6 @@ class Trainer:
 
     def _check_same(self, described: dict, network: LanguageModel) -> None:
         """Refuses a checkpoint from which this training would not have come by itself."""
-        if described["text"] != self._text_digest():
-            raise ValueError(f"{self.out} was trained on another text; choose another folder")
         now, then = plain(self.config), plain(TrainConfig()) | described["config"]
         now["network"], then["network"] = self.network.extra_repr(), network.extra_repr()
         free = {"save_seconds", "snapshots"}
@@ -270,6 +268,8 @@ class Trainer:
                     f"{self.out} was trained with {name} {then[name]}, not {value}; "
                     f"use the same or another folder"
                 )
+        if described["text"] != self._text_digest():
+            raise ValueError(f"{self.out} was trained on another text; choose another folder")
         if described.get("start", self.start) != self.start:
             raise ValueError(
                 f"{self.out} was started from other weights; give the same network to start from "

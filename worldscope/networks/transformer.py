@@ -171,7 +171,7 @@ class Transformer(LanguageModel):
         if symbols.shape[1] > self.config.n_ctx:
             raise ValueError(
                 f"{symbols.shape[1]} symbols are more than the {self.config.n_ctx} that this "
-                "network can read together"
+                "network can read together; shorten the text"
             )
 
     def logits(self, symbols: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time n_symbols"]:
@@ -213,12 +213,12 @@ class Transformer(LanguageModel):
         """See `LanguageModel.stream_reads`; pieces are as long as the context allows.
 
         Raises:
-            ValueError: If a hook has no time axis.
+            ValueError: If a hook has other axes than batch, time and d.
         """
         for name in names:
-            if self.hook_dict[name].axes[1] != "time":
+            if self.hook_dict[name].axes != ("batch", "time", "d"):
                 axes = ", ".join(self.hook_dict[name].axes)
-                raise ValueError(f"{name} has the axes ({axes}): it is not read step by step")
+                raise ValueError(f"{name} has the axes ({axes}); states are (batch, time, d)")
         for start, first, end in self._windows(symbols.shape[1]):
             alive = int((lengths > first).sum())
             output = self(symbols[:alive, start:end], names, logits=False)

@@ -213,6 +213,17 @@ def test_damage_is_told_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+def test_of_a_training_that_has_not_finished_the_checkpoint_is_named(
+    network: MLSTM, tmp_path: Path
+) -> None:
+    save_network(network, tmp_path / "checkpoint")
+    with pytest.raises(
+        FileNotFoundError, match=r"has not finished: go on with it, or load .*checkp"
+    ):
+        load_network(tmp_path)
+    assert load_network(tmp_path / "checkpoint").digest == network.digest
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()

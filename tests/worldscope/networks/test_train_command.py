@@ -1,5 +1,6 @@
 """Facts about the training that the command line starts."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,32 @@ def test_a_device_that_is_not_there_is_refused_in_one_sentence(tmp_path: Path, d
     assert "\n" not in str(caught.value)
 
 
+def test_ctrl_c_ends_the_step_and_keeps_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show = train_command._show
+
+    def interrupt(bar: Any, progress: Any) -> None:
+        show(bar, progress)
+        if progress.step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train_command, "_show", interrupt)
+        start(tmp_path / "parts")
+    assert "stopped at 0.0 MB; the same command goes on from there" in "".join(capsys.readouterr())
+    assert [row["step"] for row in read_lines(tmp_path / "parts" / "log.jsonl")] == [1, 2, 3]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    for name in ("parts", "whole"):
+        start(tmp_path / name)
+    losses = [
+        [row["bits_per_byte"] for row in read_lines(tmp_path / name / "log.jsonl")]
+        for name in ("parts", "whole")
+    ]
+    assert losses[0] == losses[1]
+    assert load_network(tmp_path / "parts").digest == load_network(tmp_path / "whole").digest
+
+
 def test_a_single_group_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least two groups"):
         start(tmp_path, TEXTS[:1])
@@ -134,7 +161,7 @@ def test_a_single_group_is_refused(tmp_path: Path) -> None:
 def test_a_folder_takes_one_training_at_a_time(tmp_path: Path) -> None:
     inside = []
 
-    def start_another(bar: Any, progress: Any, bytes_per_step: float) -> None:
+    def start_another(bar: Any, progress: Any) -> None:
         with pytest.raises(ValueError, match=f"a training is running in {tmp_path}; wait for it"):
             start(tmp_path)
         inside.append(progress.step)

@@ -226,6 +226,10 @@ def test_an_edit_of_the_pattern_is_obeyed(gpt: Transformer) -> None:
 def test_an_unknown_hook_is_refused_with_the_nearest(gpt: Transformer) -> None:
     with pytest.raises(LookupError, match=r"called 'blocks\.0\.hook_ot'; the nearest are blocks"):
         gpt(random_symbols(), ["blocks.0.hook_ot"])
+    with pytest.raises(
+        LookupError, match=r"hook_resid_pots'; the nearest are blocks\.0\.hook_resid_po"
+    ):
+        gpt(random_symbols(), ["blocks.0.hook_resid_pots"])
 
 
 def test_texts_of_any_length_are_read_once_with_half_of_the_context(gpt: Transformer) -> None:
@@ -256,8 +260,14 @@ def test_states_of_a_transformer_are_reduced_like_any_others(gpt: Transformer) -
         ("blocks.0.hook_out", "final"): (2, 16),
         ("blocks.0.hook_out", "mean"): (2, 16),
     }
-    with pytest.raises(ValueError, match=r"hook_pattern has the axes \(batch, head, query, key\)"):
-        read_states(gpt, ["one text"], "blocks.0.attn.hook_pattern")
+    for name, axes in (
+        ("hook_pattern", "batch, head, query, key"),
+        ("hook_z", "batch, time, head, d"),
+    ):
+        with pytest.raises(ValueError, match=rf"has the axes \({axes}\); states are"):
+            read_states(gpt, ["one text"], f"blocks.0.attn.{name}")
+    (final,) = read_states(gpt, ["one text"], "hook_embed", "final")
+    assert final == ("embed.hook_out", "final")
 
 
 def test_a_sample_is_what_the_whole_pass_says_whatever_shares_its_batch(gpt: Transformer) -> None:
