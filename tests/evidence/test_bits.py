@@ -68,7 +68,7 @@ def test_pieces_of_several_bytes_count_as_such() -> None:
 
 
 def test_an_empty_text_is_named(recurrent: MLSTM) -> None:
-    with pytest.raises(ValueError, match="text 1: .*empty"):
+    with pytest.raises(ValueError, match=r"text 1 \(' '\): .*empty"):
         text_bits(recurrent, ["fine", " "])
 
 

@@ -174,11 +174,10 @@ def _stream_batch(
     texts = [torch.tensor(encoded[row]) for row in rows]
     lengths = np.asarray([len(text) for text in texts])
     symbols = pad_sequence(texts, batch_first=True)
-    for start, reads in network.stream_reads(symbols, lengths, names, chunk=chunk):
-        alive, steps = next(iter(reads.values())).shape[:2]
-        counts = np.minimum(lengths[:alive] - start, steps)
-        part = symbols[:alive, start : start + steps]
-        yield StateChunk(rows[:alive], start, counts, part, reads)
+    for start, end, reads in network.stream_reads(symbols, lengths, names, chunk=chunk):
+        alive = int((lengths > start).sum())
+        counts = np.minimum(lengths[:alive], end) - start
+        yield StateChunk(rows[:alive], start, counts, symbols[:alive, start:end], reads)
 
 
 def _check_finite(acts: Float[np.ndarray, "n d"], name: str) -> None:

@@ -64,8 +64,8 @@ class LanguageModel(HookedNetwork):
         names: Sequence[str],
         *,
         chunk: int,
-    ) -> Iterator[tuple[int, dict[str, Float[Tensor, "alive steps ..."]]]]:
-        """Reads texts piece by piece of time: the first step of each piece, and its activations.
+    ) -> Iterator[tuple[int, int, dict[str, Float[Tensor, "alive steps ..."]]]]:
+        """Reads texts piece by piece of time: where each piece begins and ends, and activations.
 
         A piece holds the texts that reach into it, and ends where the longest of them does. Pieces
         follow each other without a gap or an overlap.

@@ -185,7 +185,7 @@ class MLSTM(LanguageModel):
         names: Sequence[str],
         *,
         chunk: int,
-    ) -> Iterator[tuple[int, dict[str, Float[Tensor, "alive steps d"]]]]:
+    ) -> Iterator[tuple[int, int, dict[str, Float[Tensor, "alive steps d"]]]]:
         """See `LanguageModel.stream_reads`; the state is carried from piece to piece."""
         h, c = self.zero_state(len(symbols))
         for start in range(0, symbols.shape[1], chunk):
@@ -193,7 +193,7 @@ class MLSTM(LanguageModel):
             part, state = symbols[:alive, start : start + chunk], (h[:alive], c[:alive])
             output = self(part, state, names, logits=False, first_step=start)
             h, c = output.state
-            yield start, output.reads
+            yield start, start + part.shape[1], output.reads
 
     @torch.no_grad()
     def forward(

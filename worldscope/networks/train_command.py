@@ -134,10 +134,10 @@ def train(
 def _interrupts_wait() -> Iterator[list[int]]:
     """Ctrl+C is only noted, in the list, so that a step is never cut; a second one is at once."""
     noted: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield noted
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def note(number: int, frame: object) -> None:
         noted.append(number)

@@ -209,7 +209,7 @@ class Transformer(LanguageModel):
         names: Sequence[str],
         *,
         chunk: int,
-    ) -> Iterator[tuple[int, dict[str, Float[Tensor, "alive steps ..."]]]]:
+    ) -> Iterator[tuple[int, int, dict[str, Float[Tensor, "alive steps ..."]]]]:
         """See `LanguageModel.stream_reads`; pieces are as long as the context allows.
 
         Raises:
@@ -222,7 +222,8 @@ class Transformer(LanguageModel):
         for start, first, end in self._windows(symbols.shape[1]):
             alive = int((lengths > first).sum())
             output = self(symbols[:alive, start:end], names, logits=False)
-            yield first, {name: acts[:, first - start :] for name, acts in output.reads.items()}
+            new = {name: acts[:, first - start :] for name, acts in output.reads.items()}
+            yield first, end, new
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
         """See `LanguageModel.begin`; the state is the texts so far, and how long each is."""

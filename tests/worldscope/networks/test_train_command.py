@@ -137,12 +137,16 @@ def test_ctrl_c_ends_the_step_and_keeps_it(
         if progress.step == 3:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train_command, "_show", interrupt)
-        start(tmp_path / "parts")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job may ignore it
+    try:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(train_command, "_show", interrupt)
+            start(tmp_path / "parts")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "stopped at 0.0 MB; the same command goes on from there" in "".join(capsys.readouterr())
     assert [row["step"] for row in read_lines(tmp_path / "parts" / "log.jsonl")] == [1, 2, 3]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     for name in ("parts", "whole"):
         start(tmp_path / name)
     losses = [
