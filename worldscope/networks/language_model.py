@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from worldscope.networks.codecs import Codec
 from worldscope.networks.generation import Generation, generate
-from worldscope.networks.hooked import HookedNetwork
+from worldscope.networks.hooked import HookedNetwork, NamesFilter
 
 State = tuple[Tensor, ...]
 """What is carried from chunk to chunk, each (batch, d)."""
@@ -113,6 +113,22 @@ class LanguageModel(HookedNetwork):
             top_k=top_k,
             top_p=top_p,
         )
+
+    def run_with_cache(
+        self, inputs: str | Int[Tensor, "batch time"], names_filter: NamesFilter = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits and cached activations by canonical hook name, as TransformerLens gives them.
+
+        Args:
+            inputs: A text, or symbols.
+            names_filter: Hook name or names to keep, or a function that is true of such a name;
+                None keeps all.
+
+        Raises:
+            LookupError: If a name is unknown.
+        """
+        output = self(self.to_symbols(inputs), read=self.hook_names(names_filter))
+        return output.logits, output.reads
 
     def loss(self, inputs: str | Int[Tensor, "batch time"]) -> Float[Tensor, "batch predicted"]:
         """Loss in nats of each symbol after the first, given those before it: (batch, time − 1)."""

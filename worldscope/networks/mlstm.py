@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from worldscope.networks.codecs import Codec
 from worldscope.networks.generation import pad_right
-from worldscope.networks.hooked import HookPoint, NamesFilter
+from worldscope.networks.hooked import HookPoint
 from worldscope.networks.language_model import LanguageModel, State
 from worldscope.networks.recurrence import READS, EditStep, TrainingScan, scan
 from worldscope.networks.threads import run_shares, share_rows
@@ -246,22 +246,6 @@ class MLSTM(LanguageModel):
         """Scores of the next symbol, given the outputs h."""
         scores = h.flatten(0, -2).to(self.dtype) @ self.w_out.to(self.dtype)
         return scores.float().add_(self.b_out).unflatten(0, h.shape[:-1])
-
-    def run_with_cache(
-        self, inputs: str | Int[Tensor, "batch time"], names_filter: NamesFilter = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits and cached activations by canonical hook name, as TransformerLens gives them.
-
-        Args:
-            inputs: A text, or symbols.
-            names_filter: Hook name or names to keep, or a function that is true of such a name;
-                None keeps all.
-
-        Raises:
-            LookupError: If a name is unknown.
-        """
-        output = self(self.to_symbols(inputs), read=self.hook_names(names_filter))
-        return output.logits, output.reads
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
         """See `LanguageModel.begin`; shorter prompts are padded on the right and cut there."""

@@ -15,7 +15,6 @@ from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
 from worldscope.networks.codecs import Codec
 from worldscope.networks.fused import fused_hooks, hidden_states, unwrap
 from worldscope.networks.generation import pad_right
-from worldscope.networks.hooked import NamesFilter
 from worldscope.networks.language_model import LanguageModel, State
 
 
@@ -128,22 +127,6 @@ class Transformer(LanguageModel):
         if scores is None:
             scores = torch.empty(*symbols.shape, 0, device=self.device)
         return TransformerOutput(scores.float(), {name: reads[name].float() for name in names})
-
-    def run_with_cache(
-        self, inputs: str | Int[Tensor, "batch time"], names_filter: NamesFilter = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits and cached activations by canonical hook name, as TransformerLens gives them.
-
-        Args:
-            inputs: A text, or symbols.
-            names_filter: Hook name or names to keep, or a function that is true of such a name;
-                None keeps all.
-
-        Raises:
-            LookupError: If a name is unknown.
-        """
-        output = self(self.to_symbols(inputs), read=self.hook_names(names_filter))
-        return output.logits, output.reads
 
     def _run_fused(
         self, symbols: Tensor, names: Collection[str], layers: int | None
