@@ -11,9 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 from benchmarks.plain_mlstm import PlainMLSTM
 from benchmarks.timing import NO_BF16, Row, check_within, compare, fastest, show
 from worldscope.activations.reading import read_states, stream_states
+from worldscope.networks.arithmetic import has_bf16
 from worldscope.networks.loading import new_mlstm
 from worldscope.networks.mlstm import MLSTM
-from worldscope.networks.training import has_bf16
 from worldscope.worlds.reviews import load_reviews
 
 BATCHES = (64, 128, 256)

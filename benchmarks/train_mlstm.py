@@ -7,11 +7,12 @@ import torch
 
 from benchmarks.plain_mlstm import PlainMLSTM
 from benchmarks.timing import NO_BF16, Row, check_within, compare, show
+from worldscope.networks.arithmetic import has_bf16
 from worldscope.networks.codecs import BytesCodec
 from worldscope.networks.corpus import Corpus, Streams, pack
 from worldscope.networks.loading import new_mlstm
 from worldscope.networks.mlstm import MLSTM
-from worldscope.networks.training import TrainConfig, has_bf16
+from worldscope.networks.training import TrainConfig
 from worldscope.worlds.reviews import load_reviews
 
 

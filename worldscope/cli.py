@@ -66,7 +66,7 @@ def run_sentiment_neuron(
 
 
 def train_mlstm(
-    data: str,
+    data: tuple[str, ...] | str,
     out: str | None = None,
     folder: str | None = None,
     text_column: str = "text",
@@ -84,6 +84,7 @@ def train_mlstm(
     Args:
         data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
             on the hub, or one of our review sets: imdb and sst, without their test parts, or short.
+            Several are written `[imdb,books.jsonl]`.
         out: Folder of the training; trainings/mlstm-<codec>-<hidden>-<data>, or with the
             name of the network to start from, if not given.
         folder: Folder that holds imdb/ or sst/, for these two names.
@@ -106,7 +107,7 @@ def train_mlstm(
 
 
 def train_transformer(
-    data: str,
+    data: tuple[str, ...] | str,
     out: str | None = None,
     folder: str | None = None,
     text_column: str = "text",
@@ -126,6 +127,7 @@ def train_transformer(
     Args:
         data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
             on the hub, or one of our review sets: imdb and sst, without their test parts, or short.
+            Several are written `[imdb,books.jsonl]`.
         out: Folder of the training; trainings/transformer-<codec>-<layers>x<d_model>-<data>, or
             with the name of the network to start from, if not given.
         folder: Folder that holds imdb/ or sst/, for these two names.
@@ -257,7 +259,7 @@ def _train(
     kind: str,
     shape: Callable[..., Any],
     asked: dict[str, Any],
-    source: tuple[str, str | None, str, str | None],
+    source: tuple[tuple[str, ...] | str, str | None, str, str | None],
     out: str | None,
     init: str | None,
     device: str,
@@ -279,11 +281,24 @@ def _train(
     start = shape(**given) if init is None else load_network(init)
     if init is not None and start.kind != kind:
         raise ValueError(f"{init} is not a {kind}: use `worldscope train {start.kind}`")
-    world = _training_world(*source)
-    name = f"{kind}-{init or start}-{world.name}".replace(":", "-").replace("/", "-")
+    worlds = _training_worlds(*source)
+    texts = [text for world in worlds for text in world.inputs]
+    groups = [(world.name, group) for world in worlds for group in world.groups]
+    named = "-".join(world.name for world in worlds)
+    name = f"{kind}-{init or start}-{named}".replace(":", "-").replace("/", "-")
     folder = Path(out) if out else Path("trainings") / name
-    train(world.inputs, world.groups, folder, start, device=device, config=training)
+    train(texts, groups, folder, start, device=device, config=training)
     print(f"network: {folder}")
+
+
+def _training_worlds(
+    data: tuple[str, ...] | str,
+    folder: str | None,
+    text_column: str,
+    group_column: str | None,
+) -> list["World"]:
+    names = (data,) if isinstance(data, str) else data
+    return [_training_world(name, folder, text_column, group_column) for name in names]
 
 
 def _training_world(

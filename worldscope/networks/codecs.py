@@ -5,18 +5,26 @@ each line break to a space, outer white space stripped, then `"\\n " + text + " 
 a line break too, since reviews from the web hold them.
 """
 
+import hashlib
 import html
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
 
 from worldscope.runs.files import replacing
 
 FRONT, END = "\n ", " "
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BREAK = re.compile(r"<br\s*/?>|\r\n|\r|\n", flags=re.IGNORECASE)
+_ENTITY = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)")
+NOWHERE = -1
+"""Where a symbol begins and ends that stands for no character of the text."""
 
 
 def clean(text: str) -> str:
@@ -44,6 +52,46 @@ def frame(text: str, *, end: bool = True) -> str:
             f"which UTF-8 cannot write; remove it"
         )
     return FRONT + body + (END if end else "")
+
+
+def clean_places(text: str) -> Int[np.ndarray, "2 cleaned"]:
+    """For every character of `clean(text)`, where those of the text that made it begin and end."""
+    places = np.arange(len(text)) + np.array([[0], [1]])
+    unescaped, places = _substituted(text, places, _ENTITY, html.unescape)
+    spaced, places = _substituted(unescaped, places, _BREAK, lambda _: " ")
+    front = len(spaced) - len(spaced.lstrip())
+    return places[:, front : front + len(spaced.strip())]
+
+
+def _substituted(
+    text: str,
+    places: Int[np.ndarray, "2 n"],
+    pattern: re.Pattern,
+    become: Callable[[str], str],
+) -> tuple[str, Int[np.ndarray, "2 m"]]:
+    """A text with every match replaced, and where its characters came from."""
+    parts, kept, end = [], [], 0
+    for match in pattern.finditer(text):
+        new = become(match.group())
+        if new == match.group():
+            continue
+        parts += [text[end : match.start()], new]
+        made_from = [[places[0, match.start()]], [places[1, match.end() - 1]]]
+        kept += [places[:, end : match.start()], np.repeat(made_from, len(new), axis=1)]
+        end = match.end()
+    return "".join([*parts, text[end:]]), np.concatenate([*kept, places[:, end:]], axis=1)
+
+
+class Encoding(NamedTuple):
+    """A text as symbols, and where each of them stands in the text."""
+
+    symbols: list[int]
+    starts: Int[np.ndarray, " symbols"]
+    """First character of the text that each symbol stands for, or `NOWHERE`."""
+    ends: Int[np.ndarray, " symbols"]
+    """One past the last character, or `NOWHERE`."""
+    special: Bool[np.ndarray, " symbols"]
+    """Whether a symbol was added by the codec, and stands for nothing in the text."""
 
 
 @contextmanager
@@ -74,6 +122,29 @@ class Codec(ABC):
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Writes what `load_codec` needs."""
+
+    def locate(self, text: str) -> Encoding:
+        """Symbols of a text and where they stand in it, as it was before `clean`.
+
+        Raises:
+            ValueError: See `frame`.
+        """
+        symbols = self.encode(text)
+        ends = np.cumsum([len(piece) for piece in self.pieces(symbols)])
+        first, last = _byte_places(text)
+        starts = np.minimum.reduceat(first, np.concatenate([[0], ends[:-1]]))
+        places = np.maximum.reduceat(last, np.concatenate([[0], ends[:-1]]))
+        nowhere = places == NOWHERE
+        return Encoding(symbols, np.where(nowhere, NOWHERE, starts), places, nowhere)
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits: equal exactly when texts become the same symbols."""
+        return hashlib.sha256(self.specification().encode()).hexdigest()[:16]
+
+    @abstractmethod
+    def specification(self) -> str:
+        """All that decides how texts become symbols."""
 
     def check(self, name: str, n_symbols: int) -> None:
         """Raises:
@@ -106,6 +177,10 @@ class BytesCodec(Codec):
 
     def save(self, folder: Path) -> None:
         """Bytes need no file."""
+
+    def specification(self) -> str:
+        """See `Codec.specification`."""
+        return self.name
 
 
 class BPECodec(Codec):
@@ -166,7 +241,11 @@ class BPECodec(Codec):
     def save(self, folder: Path) -> None:
         """Writes `codec.json`."""
         with replacing(folder / "codec.json") as file:
-            file.write_text(self._tokenizer.to_str(), encoding="utf-8")
+            file.write_text(self.specification(), encoding="utf-8")
+
+    def specification(self) -> str:
+        """See `Codec.specification`."""
+        return self._tokenizer.to_str()
 
 
 def load_codec(name: str, folder: Path) -> Codec:
@@ -187,6 +266,19 @@ def load_codec(name: str, folder: Path) -> Codec:
         return BPECodec(file.read_text(encoding="utf-8"))
     except Exception as error:  # tokenizers raises no narrower one
         raise ValueError(f"{file} holds no byte-pair codec ({error}); copy it again") from None
+
+
+def _byte_places(text: str) -> tuple[Int[np.ndarray, " bytes"], Int[np.ndarray, " bytes"]]:
+    """Where the character behind every byte of a framed text begins and ends in the text.
+
+    A byte of the frame begins after everything and ends before it.
+    """
+    body, places = clean(text), clean_places(text)
+    if not body.isascii():
+        places = np.repeat(places, [len(character.encode()) for character in body], axis=1)
+    width = (len(FRONT), len(END))
+    first = np.pad(places[0], width, constant_values=np.iinfo(np.int64).max)
+    return first, np.pad(places[1], width, constant_values=NOWHERE)
 
 
 def _byte_of_character() -> dict[str, int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from worldscope.networks.language_model import LanguageModel, State
+from worldscope.networks.language_model import State, TrainableModel
 
 LossAndGradients = Callable[[Tensor, State], tuple[Tensor, State]]
 """From symbols (batch, chunk + 1) and the state before them to the loss and the state after them;
@@ -18,7 +18,7 @@ the gradients are left in the parameters."""
 _WARM_UPS = 3
 
 
-def loss_and_gradients(network: LanguageModel, *, batch: int, chunk: int) -> LossAndGradients:
+def loss_and_gradients(network: TrainableModel, *, batch: int, chunk: int) -> LossAndGradients:
     """The fastest way to the gradients on the network's device."""
     if network.device.type == "cuda":
         return GraphedGradients(network, batch=batch, chunk=chunk)
@@ -38,7 +38,7 @@ class GraphedGradients:
     What a call returns, and the gradients, are overwritten by the next call.
     """
 
-    def __init__(self, network: LanguageModel, *, batch: int, chunk: int):
+    def __init__(self, network: TrainableModel, *, batch: int, chunk: int):
         """Captures the graph; weights and gradients are as before, but gradients are unset."""
         self._symbols = torch.zeros(batch, chunk + 1, dtype=torch.long, device=network.device)
         self._state = network.zero_state(batch)
@@ -58,7 +58,7 @@ class GraphedGradients:
         self._graph.replay()
         return self._loss, self._last
 
-    def _warm_up(self, network: LanguageModel) -> None:
+    def _warm_up(self, network: TrainableModel) -> None:
         """Lets libraries set themselves up on a stream of their own, as capture requires."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())

@@ -10,11 +10,15 @@ changes everything after t.
 
 import difflib
 import hashlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from jaxtyping import Float
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 Edit = Callable[[Tensor, "HookPoint"], Tensor | None]
@@ -68,8 +72,19 @@ class HookPoint:
         return value
 
 
+class Piece(NamedTuple):
+    """Activations of a batch over a piece of time."""
+
+    start: int
+    """Where the piece begins, in positions."""
+    end: int
+    """Where the longest input that reaches into it ends, or the piece."""
+    reads: dict[str, Float[Tensor, "alive steps ..."]]
+    """Activations by canonical hook name, of the inputs that reach into the piece."""
+
+
 class HookedNetwork(nn.Module):
-    """Base of the networks whose forward pass is ours: named hook points and edits of them."""
+    """Base of every network: named hook points, edits of them, and inputs of its own kind."""
 
     hook_dict: dict[str, HookPoint]
     """Every hook point by its canonical name."""
@@ -77,6 +92,49 @@ class HookedNetwork(nn.Module):
     """Canonical name of every other name of a hook point."""
     runs: int = 0
     """Number of forward passes so far."""
+    context: int | None = None
+    """Largest number of positions that are read together; None where there is no limit."""
+    pads: bool = True
+    """Whether what follows the end of an input in a batch leaves its activations as they are."""
+    dtype: torch.dtype = torch.float32
+    """Type of the matrix products."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @abstractmethod
+    def encode(self, value: Any, /) -> Sequence[int] | Shaped[Tensor, "positions ..."]:
+        """One input, as a row of a world holds it, as this network reads it; axis 0 is time.
+
+        Raises:
+            ValueError: If the network cannot read it; the sentence says what it can read.
+        """
+
+    @abstractmethod
+    def stream_reads(
+        self,
+        inputs: Shaped[Tensor, "batch time ..."],
+        lengths: Int[np.ndarray, " batch"],
+        names: Sequence[str],
+        *,
+        chunk: int,
+    ) -> Iterator[Piece]:
+        """Reads inputs without gradients, piece by piece of time, and no further than the hooks.
+
+        A piece holds the inputs that reach into it, and ends where the longest of them does. Pieces
+        follow each other without a gap or an overlap.
+
+        Args:
+            inputs: Encoded inputs, the longest first, padded at the end.
+            lengths: Positions of each.
+            names: Canonical hook names.
+            chunk: Steps of a piece, where the network can choose.
+
+        Raises:
+            ValueError: If a hook has no axes of batch and positions.
+        """
 
     def hook_name(self, name: str) -> str:
         """The canonical name of a hook point.

@@ -1,11 +1,10 @@
 """What all language models of ours share: a codec, and what training asks of them."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,60 +21,7 @@ State = tuple[Tensor, ...]
 class LanguageModel(HookedNetwork):
     """A network that predicts the next symbol of a text."""
 
-    kind: ClassVar[str]
-    """What its configuration file calls it."""
-    state_names: ClassVar[tuple[str, ...]]
-    """What is carried from chunk to chunk; none where each chunk is read by itself."""
-    config: Any
-    """Its shape: a frozen dataclass."""
     codec: Codec
-    dtype: torch.dtype
-    """Type of the matrix products."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where the weights are."""
-
-    @abstractmethod
-    def zero_state(self, batch: int) -> State:
-        """The state before the first symbol."""
-
-    @abstractmethod
-    def training_loss(
-        self, symbols: Int[Tensor, "batch length"], state: State
-    ) -> tuple[Float[Tensor, ""], State]:
-        """Mean loss in nats over a chunk of continuing streams, and the state after it.
-
-        Args:
-            symbols: What is read, and one more to predict.
-            state: The state before the first symbol.
-        """
-
-    @abstractmethod
-    def stream_nats(self, streams: Int[Tensor, "batch length"]) -> float:
-        """Total loss in nats of every symbol but the first of each stream."""
-
-    @abstractmethod
-    def stream_reads(
-        self,
-        symbols: Int[Tensor, "batch time"],
-        lengths: Int[np.ndarray, " batch"],
-        names: Sequence[str],
-        *,
-        chunk: int,
-    ) -> Iterator[tuple[int, int, dict[str, Float[Tensor, "alive steps ..."]]]]:
-        """Reads texts piece by piece of time: where each piece begins and ends, and activations.
-
-        A piece holds the texts that reach into it, and ends where the longest of them does. Pieces
-        follow each other without a gap or an overlap.
-
-        Args:
-            symbols: Texts, the longest first, padded on the right.
-            lengths: Symbols of each.
-            names: Canonical hook names.
-            chunk: Steps of a piece, where the network can choose.
-        """
 
     @abstractmethod
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
@@ -154,12 +100,42 @@ class LanguageModel(HookedNetwork):
         """
         if isinstance(inputs, str):
             return torch.tensor([self.encode(inputs)], device=self.device)
-        if inputs.numel() and not 0 <= inputs.min() <= inputs.max() < self.config.n_symbols:
+        if inputs.numel() and not 0 <= inputs.min() <= inputs.max() < self.codec.n_symbols:
             raise ValueError(
                 f"symbols run from {inputs.min()} to {inputs.max()}; "
-                f"this network's are 0 to {self.config.n_symbols - 1}"
+                f"this network's are 0 to {self.codec.n_symbols - 1}"
             )
         return inputs.to(self.device)
+
+
+class TrainableModel(LanguageModel):
+    """A language model that the trainer can train and a folder of ours can hold."""
+
+    kind: ClassVar[str]
+    """What its configuration file calls it."""
+    state_names: ClassVar[tuple[str, ...]]
+    """What is carried from chunk to chunk; none where each chunk is read by itself."""
+    config: Any
+    """Its shape: a frozen dataclass."""
+
+    @abstractmethod
+    def zero_state(self, batch: int) -> State:
+        """The state before the first symbol."""
+
+    @abstractmethod
+    def training_loss(
+        self, symbols: Int[Tensor, "batch length"], state: State
+    ) -> tuple[Float[Tensor, ""], State]:
+        """Mean loss in nats over a chunk of continuing streams, and the state after it.
+
+        Args:
+            symbols: What is read, and one more to predict.
+            state: The state before the first symbol.
+        """
+
+    @abstractmethod
+    def stream_nats(self, streams: Int[Tensor, "batch length"]) -> float:
+        """Total loss in nats of every symbol but the first of each stream."""
 
     def extra_repr(self) -> str:
         """Shape of the network, shown when it is printed."""

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from worldscope.networks.codecs import BytesCodec, Codec, load_codec
-from worldscope.networks.language_model import LanguageModel
+from worldscope.networks.language_model import TrainableModel
 from worldscope.networks.mlstm import MLSTM, MLSTMConfig
 from worldscope.networks.quantised import pack_8bit, unpack_8bit
 from worldscope.networks.transformer import Transformer, TransformerConfig
@@ -88,7 +88,7 @@ def load_network(
     return network.requires_grad_(False).eval().to(device)
 
 
-def save_network(network: LanguageModel, folder: str | Path, *, eight_bit: bool = False) -> None:
+def save_network(network: TrainableModel, folder: str | Path, *, eight_bit: bool = False) -> None:
     """Writes config.json, the codec and the weights as safetensors.
 
     A network that was there stays whole until all of the new one is written.
@@ -106,7 +106,7 @@ def save_network(network: LanguageModel, folder: str | Path, *, eight_bit: bool 
             file.replace(folder / file.name)
 
 
-def _write(network: LanguageModel, folder: Path, eight_bit: bool) -> None:
+def _write(network: TrainableModel, folder: Path, eight_bit: bool) -> None:
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
@@ -152,7 +152,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _read_config(folder: Path) -> tuple[type[LanguageModel], Any]:
+def _read_config(folder: Path) -> tuple[type[TrainableModel], Any]:
     """The class of a network and its configuration."""
     file = folder / "config.json"
     if (folder / "checkpoint" / "config.json").is_file() and not file.is_file():
@@ -188,7 +188,7 @@ def _codec_folder(folder: Path) -> Path:
     return folder.parents[1] if of_zoo else folder
 
 
-def _read_weights(path: Path, network: LanguageModel) -> dict[str, torch.Tensor]:
+def _read_weights(path: Path, network: TrainableModel) -> dict[str, torch.Tensor]:
     try:
         packed = load_file(path)
     except FileNotFoundError:

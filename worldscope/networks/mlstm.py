@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from worldscope.networks.codecs import Codec
 from worldscope.networks.generation import pad_right
-from worldscope.networks.hooked import HookPoint
-from worldscope.networks.language_model import LanguageModel, State
+from worldscope.networks.hooked import HookPoint, Piece
+from worldscope.networks.language_model import State, TrainableModel
 from worldscope.networks.recurrence import READS, EditStep, TrainingScan, scan
 from worldscope.networks.threads import run_shares, share_rows
 
@@ -70,7 +70,7 @@ class _Ready(NamedTuple):
     """Input parts of the multiplicative state and of the gates for every symbol."""
 
 
-class MLSTM(LanguageModel):
+class MLSTM(TrainableModel):
     """Multiplicative LSTM language model with weight normalisation.
 
     Hook points `lstm.0.hook_{h,c,i,f,o,u,m}`: output, cell, input, forget and output gate,
@@ -107,7 +107,6 @@ class MLSTM(LanguageModel):
         self.w_out = nn.Parameter(torch.zeros(d, config.n_symbols))
         self.b_out = nn.Parameter(torch.zeros(config.n_symbols))
         self.hook_dict = {_PREFIX + read: HookPoint(_PREFIX + read, d) for read in READS}
-        self.dtype = torch.float32
         self._ready: _Ready | None = None
 
     @torch.no_grad()
@@ -129,11 +128,6 @@ class MLSTM(LanguageModel):
         self.bias.zero_()[d : 2 * d] = 1.0
         self.w_out.normal_().div_(d**0.5)
         self.b_out.zero_()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.embed.device
 
     def normalised(self) -> Weights:
         """Weights with weight norm applied, differentiable, in the type of the arithmetic."""
@@ -180,20 +174,20 @@ class MLSTM(LanguageModel):
 
     def stream_reads(
         self,
-        symbols: Int[Tensor, "batch time"],
+        inputs: Int[Tensor, "batch time"],
         lengths: Int[np.ndarray, " batch"],
         names: Sequence[str],
         *,
         chunk: int,
-    ) -> Iterator[tuple[int, int, dict[str, Float[Tensor, "alive steps d"]]]]:
-        """See `LanguageModel.stream_reads`; the state is carried from piece to piece."""
-        h, c = self.zero_state(len(symbols))
-        for start in range(0, symbols.shape[1], chunk):
+    ) -> Iterator[Piece]:
+        """See `HookedNetwork.stream_reads`; the state is carried from piece to piece."""
+        h, c = self.zero_state(len(inputs))
+        for start in range(0, inputs.shape[1], chunk):
             alive = int((lengths > start).sum())
-            part, state = symbols[:alive, start : start + chunk], (h[:alive], c[:alive])
+            part, state = inputs[:alive, start : start + chunk], (h[:alive], c[:alive])
             output = self(part, state, names, logits=False, first_step=start)
             h, c = output.state
-            yield start, start + part.shape[1], output.reads
+            yield Piece(start, start + part.shape[1], output.reads)
 
     @torch.no_grad()
     def forward(

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from worldscope.networks.codecs import (
     naming_text,
 )
 from worldscope.networks.corpus import pack
-from worldscope.networks.language_model import LanguageModel
+from worldscope.networks.language_model import TrainableModel
 from worldscope.networks.loading import new_mlstm
 from worldscope.networks.train_config import TrainConfig
 from worldscope.networks.training import Progress, Trainer, last_checkpoint, split_texts
@@ -28,7 +28,7 @@ from worldscope.runs.lock import lock_folder
 VALIDATION_FRACTION = 0.01
 """Share of the groups that is held out."""
 PIECES_FROM = 40_000
-"""Byte-pair pieces are learned from at most so many texts."""
+"""Byte-pair pieces are learned from at most so many texts, spread over all of them."""
 VALIDATION_TEXTS = 200
 """At most so many held-out texts are read at every checkpoint."""
 
@@ -48,7 +48,7 @@ class MLSTMShape:
         """For the name of a folder."""
         return f"{self.codec}-{self.hidden}"
 
-    def network(self, codec: Codec, seed: int) -> LanguageModel:
+    def network(self, codec: Codec, seed: int) -> TrainableModel:
         """A network of this shape with the initial weights of a seed."""
         return new_mlstm(codec, d_hidden=self.hidden, d_embed=self.embed, seed=seed)
 
@@ -72,7 +72,7 @@ class TransformerShape:
         """For the name of a folder."""
         return f"{self.codec}-{self.layers}x{self.d_model}"
 
-    def network(self, codec: Codec, seed: int) -> LanguageModel:
+    def network(self, codec: Codec, seed: int) -> TrainableModel:
         """A network of this shape with the initial weights of a seed."""
         sizes = (self.d_model, self.layers, self.heads, self.context)
         config = TransformerConfig(codec.n_symbols, *sizes, codec=codec.name)
@@ -84,9 +84,9 @@ Shape = MLSTMShape | TransformerShape
 
 def train(
     texts: Sequence[str],
-    groups: Sequence[str],
+    groups: Sequence[Hashable],
     out: Path,
-    start: Shape | LanguageModel,
+    start: Shape | TrainableModel,
     *,
     device: str,
     config: TrainConfig,
@@ -174,9 +174,9 @@ def _check(texts: Sequence[str], device: str) -> None:
 
 
 def _first_network(
-    texts: Sequence[str], out: Path, start: Shape | LanguageModel, seed: int
-) -> LanguageModel:
-    if isinstance(start, LanguageModel):
+    texts: Sequence[str], out: Path, start: Shape | TrainableModel, seed: int
+) -> TrainableModel:
+    if isinstance(start, TrainableModel):
         return start
     return start.network(_codec(texts, out, start.codec), seed)
 
@@ -188,7 +188,7 @@ def _codec(texts: Sequence[str], out: Path, name: str) -> Codec:
     folder = last_checkpoint(out)
     if folder and (folder / "codec.json").exists():
         return load_codec(name, folder)
-    return BPECodec.train(texts[:PIECES_FROM])
+    return BPECodec.train(texts[:: -(-len(texts) // PIECES_FROM)])
 
 
 def _show(bar, progress: Progress) -> None:

@@ -19,9 +19,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from worldscope.networks.arithmetic import has_bf16
 from worldscope.networks.corpus import Corpus, Streams
 from worldscope.networks.gradients import loss_and_gradients
-from worldscope.networks.language_model import LanguageModel
+from worldscope.networks.language_model import TrainableModel
 from worldscope.networks.loading import load_network, save_network
 from worldscope.networks.train_config import TrainConfig
 from worldscope.runs.files import (
@@ -51,13 +52,6 @@ class Progress:
     validation_bits_per_byte: float | None = None
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 products are fast on this device."""
-    if device.type == "cpu":
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
-
-
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     """Rate of step 0 … `steps` − 1: rises linearly, stays, falls to zero over the last part."""
     rise = (step + 1) / max(1, config.warmup_steps)
@@ -66,7 +60,7 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     return config.lr * min(1.0, rise, fallen)
 
 
-def bits_per_byte(network: LanguageModel, corpus: Corpus, *, batch: int = 32) -> float:
+def bits_per_byte(network: TrainableModel, corpus: Corpus, *, batch: int = 32) -> float:
     """Bits that the network needs for each byte of a text, read as `batch` streams.
 
     Every symbol of a stream but the first is counted, as `corpus.bytes_per_symbol` bytes. Texts of
@@ -90,7 +84,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: LanguageModel,
+        network: TrainableModel,
         corpus: Corpus,
         validation: Corpus,
         config: TrainConfig,
@@ -255,7 +249,7 @@ class Trainer:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         return described, tensors
 
-    def _check_same(self, described: dict, network: LanguageModel) -> None:
+    def _check_same(self, described: dict, network: TrainableModel) -> None:
         """Refuses a checkpoint from which this training would not have come by itself."""
         now, then = plain(self.config), plain(TrainConfig()) | described["config"]
         now["network"], then["network"] = self.network.extra_repr(), network.extra_repr()
@@ -313,7 +307,7 @@ def split_texts(
     return kept, held
 
 
-def _matrices_first(network: LanguageModel) -> dict[str, torch.nn.Parameter]:
+def _matrices_first(network: TrainableModel) -> dict[str, torch.nn.Parameter]:
     named = dict(network.named_parameters())
     return dict(sorted(named.items(), key=lambda item: item[1].ndim < 2))
 

@@ -15,7 +15,8 @@ from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
 from worldscope.networks.codecs import Codec
 from worldscope.networks.fused import fused_hooks, hidden_states, unwrap
 from worldscope.networks.generation import pad_right
-from worldscope.networks.language_model import LanguageModel, State
+from worldscope.networks.hooked import Piece
+from worldscope.networks.language_model import State, TrainableModel
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class TransformerOutput(NamedTuple):
     """The asked-for activations by canonical hook name, after edits."""
 
 
-class Transformer(LanguageModel):
+class Transformer(TrainableModel):
     """A language model whose inside is a `TransformerBridge` (`bridge`).
 
     Weights are named as TransformerLens names them: `blocks.0.attn.q.weight`.
@@ -72,17 +73,11 @@ class Transformer(LanguageModel):
         """
         super().__init__()
         codec.check(config.codec, config.n_symbols)
-        self.config, self.codec = config, codec
+        self.config, self.codec, self.context = config, codec, config.n_ctx
         self.bridge = _native_bridge(config, seed)
-        self.dtype = torch.float32
         few = torch.zeros(1, min(2, config.n_ctx), dtype=torch.long)
         self.hook_dict, self.aliases = bridge_points(self.bridge, few)
         self._fused = frozenset(fused_hooks(config.n_layers))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.bridge.parameters()).device
 
     def zero_state(self, batch: int) -> State:
         """Nothing is carried from chunk to chunk."""
@@ -91,7 +86,7 @@ class Transformer(LanguageModel):
     def training_loss(
         self, symbols: Int[Tensor, "batch length"], state: State
     ) -> tuple[Float[Tensor, ""], State]:
-        """Mean loss in nats over a chunk, each row read by itself; see `LanguageModel`."""
+        """Mean loss in nats over a chunk, each row read by itself; see `TrainableModel`."""
         logits = self.logits(symbols[:, :-1])
         loss = functional.cross_entropy(logits.flatten(0, 1), symbols[:, 1:].flatten().long())
         return loss, ()
@@ -187,13 +182,13 @@ class Transformer(LanguageModel):
 
     def stream_reads(
         self,
-        symbols: Int[Tensor, "batch time"],
+        inputs: Int[Tensor, "batch time"],
         lengths: Int[np.ndarray, " batch"],
         names: Sequence[str],
         *,
         chunk: int,
-    ) -> Iterator[tuple[int, int, dict[str, Float[Tensor, "alive steps ..."]]]]:
-        """See `LanguageModel.stream_reads`; pieces are as long as the context allows.
+    ) -> Iterator[Piece]:
+        """See `HookedNetwork.stream_reads`; pieces are as long as the context allows.
 
         Raises:
             ValueError: If a hook has other axes than batch, time and d.
@@ -202,11 +197,11 @@ class Transformer(LanguageModel):
             if self.hook_dict[name].axes != ("batch", "time", "d"):
                 axes = ", ".join(self.hook_dict[name].axes)
                 raise ValueError(f"{name} has the axes ({axes}); states are (batch, time, d)")
-        for start, first, end in self._windows(symbols.shape[1]):
+        for start, first, end in self._windows(inputs.shape[1]):
             alive = int((lengths > first).sum())
-            output = self(symbols[:alive, start:end], names, logits=False)
+            output = self(inputs[:alive, start:end], names, logits=False)
             new = {name: acts[:, first - start :] for name, acts in output.reads.items()}
-            yield first, end, new
+            yield Piece(first, end, new)
 
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
         """See `LanguageModel.begin`; the state is the texts so far, and how long each is."""
