@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from worldscope.activations.capture import capture
+from worldscope.activations.text import read_text
 from worldscope.features.statistics import Statistics, measure_statistics
 from worldscope.networks.generation import Sampling, stream
 from worldscope.networks.language_model import LanguageModel
@@ -82,7 +82,7 @@ class SharedNetwork:
             LookupError: If the hook is unknown.
         """
         with self.alone() as network:
-            seen = capture(network, text, [hook])
+            seen = read_text(network, text, [hook])
         (acts,) = seen.acts.values()
         pieces = seen.pieces[1:]
         bits = float(seen.nats.double().sum()) / math.log(2)

@@ -19,8 +19,12 @@ if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
     from probes.logistic import fit_l1_path as fit_l1_path
     from probes.ranking import rank_units as rank_units
     from worldscope.activations.capture import capture as capture
+    from worldscope.activations.collect import collect as collect
     from worldscope.activations.reading import read_states as read_states
     from worldscope.activations.reading import stream_states as stream_states
+    from worldscope.activations.store import load_store as load_store
+    from worldscope.activations.stream import stream_activations as stream_activations
+    from worldscope.activations.text import read_text as read_text
     from worldscope.features.feature import Feature as Feature
     from worldscope.features.feature import direction_feature as direction_feature
     from worldscope.features.feature import load_feature as load_feature
@@ -50,6 +54,10 @@ _HOME_OF = {
     "load_reviews": "worldscope.worlds.reviews",
     "load_network": "worldscope.networks.loading",
     "capture": "worldscope.activations.capture",
+    "collect": "worldscope.activations.collect",
+    "load_store": "worldscope.activations.store",
+    "stream_activations": "worldscope.activations.stream",
+    "read_text": "worldscope.activations.text",
     "read_states": "worldscope.activations.reading",
     "Feature": "worldscope.features.feature",
     "steer": "worldscope.steering.edits",

@@ -1,4 +1,4 @@
-"""The command line: `worldscope run`, `train`, `units`, `hooks` and `dashboard`.
+"""The command line: `worldscope run`, `train`, `units`, `hooks`, `collect`, `store`, `dashboard`.
 
 Each command is a function whose signature and docstring are its help. What a command needs is
 imported inside it, so that `--help` answers at once.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import ArgumentParser, auto_cli, auto_parser, set_parsing_settings
 
 from experiments.sentiment_neuron.config import DEFAULT_NETWORK, PRESETS, Preset
+from worldscope.activations.settings import ReadSettings
 from worldscope.networks.train_config import TRANSFORMER, TrainConfig
 
 if TYPE_CHECKING:
@@ -198,6 +199,84 @@ def hooks(network: str = DEFAULT_NETWORK) -> None:
     print(describe_hooks(load_network(network)))
 
 
+def collect(
+    data: str,
+    hooks: tuple[str, ...] | str,
+    out: str,
+    network: str = DEFAULT_NETWORK,
+    text_column: str = "text",
+    label_column: str | None = None,
+    group_column: str | None = None,
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    arithmetic: Literal["float32", "bfloat16"] = "float32",
+    shard_mb: float = 128,
+    device: str = "cpu",
+    limit: int | None = None,
+    read: ReadSettings = ReadSettings(),  # noqa: B008  # frozen
+) -> None:
+    """Write the activations of a network to disk; goes on by itself where it was stopped.
+
+    Args:
+        data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
+            on the hub, or one of our review sets, which ship with Worldscope: short.
+        hooks: Hook names; `worldscope hooks` lists them. Several are written `[hook_h,hook_c]`.
+        out: Folder of the store.
+        network: Whatever `ws.load_network` takes by name.
+        text_column: Column with the text.
+        label_column: Column of classes that rides along.
+        group_column: Column of what must not be parted by a split.
+        dtype: Type of the stored numbers.
+        arithmetic: Type of the network's matrix products.
+        shard_mb: Megabytes of activations after which a file is closed.
+        device: cpu or cuda.
+        limit: Read only so many texts, drawn at random.
+        read: Which positions become rows, and how texts are read.
+    """
+    from worldscope.activations.command import collect_to
+
+    store = collect_to(
+        out,
+        network,
+        data,
+        hooks,
+        (text_column, label_column, group_column),
+        dtype=dtype,
+        arithmetic=arithmetic,
+        shard_mb=shard_mb,
+        device=device,
+        limit=limit,
+        settings=read,
+    )
+    print(store)
+
+
+def store_info(folder: str) -> None:
+    """Say what an activation store holds and where it comes from.
+
+    Args:
+        folder: Of the store.
+    """
+    from worldscope.activations.describe import describe_store
+    from worldscope.activations.store import load_store
+
+    print(describe_store(load_store(folder)))
+
+
+def store_verify(folder: str) -> None:
+    """Compare every file of an activation store with its checksum; exit status 1 if one is damaged.
+
+    Args:
+        folder: Of the store.
+    """
+    from worldscope.activations.store import load_store
+
+    store = load_store(folder)
+    damage = store.verify()
+    if damage:
+        raise ValueError(f"{folder} is damaged: {'; '.join(damage)}")
+    print(f"{folder} is whole: {len(store):,} rows in {len(store.manifest.shards)} shards")
+
+
 def dashboard(port: int = 8501, runs: str | None = None) -> None:
     """Open the dashboard in a browser on this machine.
 
@@ -215,8 +294,18 @@ COMMANDS = {
     "train": {"_help": "Train a network.", "mlstm": train_mlstm, "transformer": train_transformer},
     "units": units,
     "hooks": hooks,
+    "collect": collect,
+    "store": {"_help": "Look at activations on disk.", "info": store_info, "verify": store_verify},
     "dashboard": dashboard,
 }
+
+
+_SUBJECTS = {
+    ("hooks",): "--network",
+    ("store", "info"): "--folder",
+    ("store", "verify"): "--folder",
+}
+"""Options whose name may be left out, straight after the command."""
 
 
 class DashedParser(ArgumentParser):
@@ -243,8 +332,9 @@ def build_parser() -> ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; what the user can mend is said in one sentence, without a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        auto_cli(COMMANDS, args=None if arguments is None else list(arguments), **_PARSER)
+        auto_cli(COMMANDS, args=_with_subject(given), **_PARSER)
     except (KeyError, IndexError):  # no sentence of ours
         raise
     except _EXPECTED as error:
@@ -253,6 +343,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("worldscope: stopped", file=sys.stderr)
         sys.exit(130)
+
+
+def _with_subject(arguments: list[str]) -> list[str]:
+    """`store info FOLDER` as `store info --folder FOLDER`."""
+    for command, option in _SUBJECTS.items():
+        rest = arguments[len(command) :]
+        if tuple(arguments[: len(command)]) == command and rest and not rest[0].startswith("-"):
+            return [*command, option, *rest]
+    return arguments
 
 
 def _train(

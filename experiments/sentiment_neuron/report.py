@@ -12,7 +12,7 @@ from experiments.sentiment_neuron.steering import first_seeds, strengths_of
 from experiments.sentiment_neuron.verdict import verdict_on, verdicts_on_steering
 from probes.labels import LabelPoint
 from worldscope import figures
-from worldscope.activations.capture import capture
+from worldscope.activations.text import read_text
 from worldscope.features.feature import load_feature
 from worldscope.networks.mlstm import MLSTM
 from worldscope.report import Report
@@ -181,7 +181,7 @@ def _replicas(report: Report, run: Run) -> None:
 
 def _heatmap(report: Report, run: Run, network: MLSTM, chosen: Decoded) -> None:
     unit = load_feature(run.path / "features" / f"unit-{chosen.unit}")
-    read = capture(network, EXAMPLE, [unit.hook])
+    read = read_text(network, EXAMPLE, [unit.hook])
     values = unit.sign * (unit.values(read.acts[unit.hook].numpy()) - unit.mean) / unit.sd
     report.section("The unit over a text")
     report.heatmap(read.pieces, values, unit="sd towards positive", title=f"unit {chosen.unit}")

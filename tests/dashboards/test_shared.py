@@ -36,10 +36,10 @@ def feature(shared: "SharedNetwork") -> "Feature":
 def test_a_reading_is_the_capture_without_the_piece_that_begins_every_text(
     shared: "SharedNetwork",
 ) -> None:
-    from worldscope.activations.capture import capture
+    from worldscope.activations.text import read_text
 
     reading = shared.read(TEXT, "hook_c")
-    seen = capture(shared.network, TEXT, [HOOK])
+    seen = read_text(shared.network, TEXT, [HOOK])
     assert b"".join(reading.pieces).decode() == f" {TEXT} "
     np.testing.assert_array_equal(reading.acts, seen.acts[HOOK][1:].numpy())
 

@@ -1,39 +1,59 @@
-"""Activations of one text, in memory."""
+"""Activations of a forward pass, kept in memory inside a `with` block."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
-from worldscope.networks.language_model import LanguageModel
-
-
-@dataclass(frozen=True)
-class Capture:
-    """A text, piece by piece, with the activations after each piece."""
-
-    pieces: list[bytes]
-    """The bytes that each symbol stands for, the frame of the codec included."""
-    acts: dict[str, Float[Tensor, "time d"]]
-    """Activations by canonical hook name."""
-    nats: Float[Tensor, " time"]
-    """Loss of each piece given those before it; the first has none and is 0."""
+from worldscope.networks.hooked import HookedNetwork, NamesFilter
 
 
-def capture(network: LanguageModel, text: str, hooks: str | Sequence[str] = "hook_c") -> Capture:
-    """Reads one text and keeps the activations of every symbol, after any edits in place.
+class Captured(Mapping[str, Float[Tensor, "batch ..."]]):
+    """Activations by hook name, after edits; aliases and ends of names are accepted."""
+
+    def __init__(self, network: HookedNetwork, passes: Sequence[Mapping[str, Tensor]]):
+        """See `capture`."""
+        self.network = network
+        self.passes = passes
+        """Activations of every forward pass, by canonical hook name."""
+
+    def __getitem__(self, hook: str) -> Float[Tensor, "batch ..."]:
+        return self._only()[self.network.hook_name(hook)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._only())
+
+    def __len__(self) -> int:
+        return len(self._only())
+
+    def _only(self) -> Mapping[str, Tensor]:
+        if len(self.passes) != 1:
+            raise LookupError(
+                f"the network ran {len(self.passes)} times in the block: take one of `.passes`, "
+                "or run it once"
+            )
+        return self.passes[0]
+
+
+@contextmanager
+def capture(network: HookedNetwork, hooks: NamesFilter = None) -> Iterator[Captured]:
+    """Keeps what the network's forward passes compute at some hooks.
+
+        with ws.capture(net, ["blocks.1.hook_out"]) as acts:
+            net(symbols)
+        acts["blocks.1.hook_out"]  # (batch, time, d)
+
+    Args:
+        network: What runs in the block; it is as it was afterwards.
+        hooks: Hook name or names, a function that is true of a name, or None for all.
 
     Raises:
-        ValueError: If the text is empty.
         LookupError: If a hook is unknown.
+        RuntimeError: If the network never ran in the block.
     """
-    symbols = network.to_symbols(text)
-    output = network(symbols, read=network.hook_names(hooks))
-    losses = functional.cross_entropy(output.logits[0, :-1], symbols[0, 1:], reduction="none")
-    return Capture(
-        pieces=network.codec.pieces(symbols[0].tolist()),
-        acts={name: acts[0] for name, acts in output.reads.items()},
-        nats=functional.pad(losses, (1, 0)),
-    )
+    names = network.hook_names(hooks)
+    with network.listening(names) as passes:
+        yield Captured(network, passes)
+        if not passes:
+            raise RuntimeError("the network never ran in the block, so that nothing was captured")

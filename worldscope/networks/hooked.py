@@ -83,6 +83,15 @@ class Piece(NamedTuple):
     """Activations by canonical hook name, of the inputs that reach into the piece."""
 
 
+class Listener(NamedTuple):
+    """Who is told of what is read."""
+
+    names: Sequence[str]
+    """Canonical hook names."""
+    passes: list[dict[str, Tensor]]
+    """What was read in each forward pass so far."""
+
+
 class HookedNetwork(nn.Module):
     """Base of every network: named hook points, edits of them, and inputs of its own kind."""
 
@@ -96,8 +105,12 @@ class HookedNetwork(nn.Module):
     """Largest number of positions that are read together; None where there is no limit."""
     pads: bool = True
     """Whether what follows the end of an input in a batch leaves its activations as they are."""
+    timed: bool = True
+    """Whether axis 0 of an encoded input is time."""
     dtype: torch.dtype = torch.float32
     """Type of the matrix products."""
+    listeners: tuple[Listener, ...] = ()
+    """Who is told of what is read in every forward pass."""
 
     @property
     def device(self) -> torch.device:
@@ -111,6 +124,10 @@ class HookedNetwork(nn.Module):
         Raises:
             ValueError: If the network cannot read it; the sentence says what it can read.
         """
+
+    def positions(self, item: Shaped[Tensor, "..."], names: Sequence[str]) -> int:
+        """How many positions `stream_reads` gives for an encoded input at these hooks."""
+        return len(item)
 
     @abstractmethod
     def stream_reads(
@@ -203,6 +220,34 @@ class HookedNetwork(nn.Module):
         finally:
             for key, point, _ in added:
                 del point.edits[key]
+
+    @contextmanager
+    def listening(self, names: Sequence[str]) -> Iterator[list[dict[str, Tensor]]]:
+        """Reads hooks in every forward pass inside a `with` block.
+
+        Args:
+            names: Canonical hook names.
+
+        Returns:
+            What was read in each pass, by name, as far as the block has come.
+        """
+        before, listener = self.listeners, Listener(names, [])
+        self.listeners = (*before, listener)
+        try:
+            yield listener.passes
+        finally:
+            self.listeners = before
+
+    def __call__(self, *inputs: Any, **settings: Any) -> Any:
+        """A forward pass; listeners are told of it."""
+        if not self.listeners:
+            return super().__call__(*inputs, **settings)
+        asked = [name for listener in self.listeners for name in listener.names]
+        read = dict.fromkeys([*settings.pop("read", ()), *asked])
+        output = super().__call__(*inputs, read=list(read), **settings)
+        for names, passes in self.listeners:
+            passes.append({name: output.reads[name] for name in names})
+        return output
 
     @property
     def digest(self) -> str:

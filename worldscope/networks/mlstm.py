@@ -185,7 +185,7 @@ class MLSTM(TrainableModel):
         for start in range(0, inputs.shape[1], chunk):
             alive = int((lengths > start).sum())
             part, state = inputs[:alive, start : start + chunk], (h[:alive], c[:alive])
-            output = self(part, state, names, logits=False, first_step=start)
+            output = self(part, state, read=names, logits=False, first_step=start)
             h, c = output.state
             yield Piece(start, start + part.shape[1], output.reads)
 

@@ -199,7 +199,7 @@ class Transformer(TrainableModel):
                 raise ValueError(f"{name} has the axes ({axes}); states are (batch, time, d)")
         for start, first, end in self._windows(inputs.shape[1]):
             alive = int((lengths > first).sum())
-            output = self(inputs[:alive, start:end], names, logits=False)
+            output = self(inputs[:alive, start:end], read=names, logits=False)
             new = {name: acts[:, first - start :] for name, acts in output.reads.items()}
             yield Piece(first, end, new)
 

@@ -10,19 +10,19 @@ import pytest
 if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
-    from worldscope.activations.capture import Capture
+    from worldscope.activations.text import TextReading
 
 HOOK = "lstm.0.hook_c"
 TEXT = "Warm & <b>funny</b>."
 
 
 @pytest.fixture
-def seen(network_folder: Path) -> "Capture":
+def seen(network_folder: Path) -> "TextReading":
     """What the library itself reads in the text."""
-    from worldscope.activations.capture import capture
+    from worldscope.activations.text import read_text
     from worldscope.networks.loading import load_network
 
-    return capture(load_network(network_folder), TEXT, [HOOK, "hook_o"])
+    return read_text(load_network(network_folder), TEXT, [HOOK, "hook_o"])
 
 
 def numbers(app: "AppTest") -> dict[str, str]:
@@ -61,7 +61,7 @@ def test_ranks_that_a_run_gave_to_other_weights_come_with_a_warning(
 
 
 def test_numbers_are_those_of_the_chosen_unit_and_follow_it(
-    open_page: Callable[..., "AppTest"], seen: "Capture"
+    open_page: Callable[..., "AppTest"], seen: "TextReading"
 ) -> None:
     app = open_page("read", what="unit", hook=HOOK, unit=3, text=TEXT)
     acts = seen.acts[HOOK][1:]
@@ -86,7 +86,7 @@ def test_every_hook_can_be_read(open_page: Callable[..., "AppTest"]) -> None:
 
 
 def test_a_feature_is_read_in_sd_towards_its_label(
-    open_page: Callable[..., "AppTest"], seen: "Capture", runs_folder: Path
+    open_page: Callable[..., "AppTest"], seen: "TextReading", runs_folder: Path
 ) -> None:
     from worldscope.features.feature import load_feature
 

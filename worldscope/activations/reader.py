@@ -1,0 +1,240 @@
+"""Reading many inputs at the speed of the forward pass: batches in, rows of activations out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from worldscope.activations.inputs import Inputs
+from worldscope.activations.plan import Batch, Segment, Unit, plan_window
+from worldscope.activations.settings import ReadSettings
+from worldscope.activations.windows import EncodedWindow, Position, encode_window, label_type
+from worldscope.networks.hooked import HookedNetwork
+
+Rows = Mapping[str, Float[Tensor, "rows ..."]]
+"""Activations by canonical hook name; row i of each is of the same position."""
+_CHUNK = 64
+"""Steps of a recurrence that are read together."""
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a reading is: the next unit."""
+
+    window: int = 0
+    unit: int = 0
+
+
+@dataclass(frozen=True)
+class Work:
+    """A unit of the plan that is about to be read."""
+
+    window: EncodedWindow
+    unit: Unit
+    rows: Position
+    """Input and position of every row that it will give, in order."""
+    after: Cursor
+    """What comes next."""
+    inputs_done: int
+    """How many inputs the units of all windows up to this one hold, about."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows it will give."""
+        return len(self.rows[0])
+
+    @property
+    def positions(self) -> int:
+        """How many positions are read for it, padding left out."""
+        return sum(len(segment) for batch in self.unit for segment in batch)
+
+    def table(self) -> pa.Table:
+        """What is known of every row."""
+        return self.window.table(self.rows)
+
+
+class Reader:
+    """A network, what it reads, and which of its activations become rows."""
+
+    def __init__(
+        self,
+        network: HookedNetwork,
+        inputs: Inputs,
+        hooks: str | Sequence[str],
+        settings: ReadSettings,
+    ):
+        """Nothing is read yet.
+
+        Raises:
+            LookupError: If a hook is unknown.
+            ValueError: If no hook is named.
+        """
+        self.network, self.inputs, self.settings = network, inputs, settings
+        self.names = list(dict.fromkeys(network.hook_names(hooks)))
+        if not self.names:
+            raise ValueError("no hook is named; give at least one")
+        self._types = {state.name: label_type(state) for state in inputs.states}
+
+    def works(self, start: Cursor) -> Iterator[Work]:
+        """The units from a cursor on, in the order of the plan."""
+        size = self.settings.window
+        for number in range(start.window, -(-len(self.inputs) // size)):
+            window = self._encoded(number)
+            units = self._plan(window, number)
+            for index in range(start.unit if number == start.window else 0, len(units)):
+                last = index + 1 == len(units)
+                after = Cursor(number + 1) if last else Cursor(number, index + 1)
+                done = window.first + len(window.items) * (index + 1) // len(units)
+                rows = self._rows(window, units[index])
+                yield Work(window, units[index], rows, after, done)
+
+    def row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of a row of each hook, from reading the shortest of the first few inputs."""
+        few = self.inputs.window(0, min(16, self.settings.window))
+        window = encode_window(
+            self.network, self.inputs, few, self.names, self.settings, self._types
+        )
+        item = int(window.lengths.argmin())
+        length = int(window.lengths[item])
+        if self.network.context is not None:
+            length = min(length, self.network.context)
+        batch = (Segment(item, 0, 0, length),)
+        piece = next(self._pieces(window, batch))
+        return {name: tuple(piece.reads[name].shape[2:]) for name in self.names}
+
+    @torch.no_grad()
+    def read_into(self, work: Work, out: Rows) -> None:
+        """Reads a unit and writes its rows.
+
+        Args:
+            work: From `works`.
+            out: A tensor of shape (rows, …) for each hook, of any floating type.
+
+        Raises:
+            FloatingPointError: If a row is not finite.
+        """
+        if self.settings.positions == "mean":
+            self._read_means(work, out)
+        else:
+            filled = 0
+            for batch in work.unit:
+                filled += self._read_batch(work.window, batch, out, filled)
+        for name in self.names:
+            if not out[name].isfinite().all():
+                self._refuse(work, name, out[name])
+
+    def _encoded(self, number: int) -> EncodedWindow:
+        size = self.settings.window
+        rows = self.inputs.window(number * size, size)
+        return encode_window(
+            self.network, self.inputs, rows, self.names, self.settings, self._types
+        )
+
+    def _plan(self, window: EncodedWindow, number: int) -> list[Unit]:
+        units = plan_window(
+            window.lengths,
+            self.settings,
+            context=self.network.context,
+            pads=self.network.pads,
+            shapes=[item.shape[1:] if self.network.timed else item.shape for item in window.items],
+            window=number,
+        )
+        kept = [
+            tuple(
+                tuple(segment for segment in batch if _mask(window, segment).any())
+                for batch in unit
+            )
+            for unit in units
+        ]
+        kept = [tuple(batch for batch in unit if batch) for unit in kept]
+        return [unit for unit in kept if unit]
+
+    def _rows(self, window: EncodedWindow, unit: Unit) -> Position:
+        segments = [segment for batch in unit for segment in batch]
+        if self.settings.positions == "mean":
+            items = np.array(sorted({segment.item for segment in segments}))
+            return items, np.full(len(items), -1)
+        positions = [np.flatnonzero(_mask(window, s)) + s.first for s in segments]
+        counts = [len(found) for found in positions]
+        items = np.repeat([segment.item for segment in segments], counts)
+        return items, np.concatenate(positions)
+
+    def _pieces(self, window: EncodedWindow, batch: Batch) -> Iterator[Any]:
+        """The network's reads of a batch, piece by piece of time."""
+        segments = [
+            window.items[s.item][s.start : s.end] if self.network.timed else window.items[s.item]
+            for s in batch
+        ]
+        inputs = pad_sequence(segments, batch_first=True)
+        lengths = np.array([len(segment) for segment in batch])
+        return self.network.stream_reads(inputs, lengths, self.names, chunk=_CHUNK)
+
+    def _read_batch(self, window: EncodedWindow, batch: Batch, out: Rows, filled: int) -> int:
+        """Writes the rows of a batch from row `filled` on; how many there were."""
+        mask = _batch_mask(window, batch)
+        target = filled - 1 + mask.flatten().cumsum(0).view_as(mask)
+        for piece in self._pieces(window, batch):
+            here = mask[: len(next(iter(piece.reads.values()))), piece.start : piece.end]
+            rows = target[: len(here), piece.start : piece.end][here]
+            if len(rows) == 0:
+                continue
+            whole = here.all()
+            chosen = here.flatten().nonzero().squeeze(1)
+            in_order = int(rows[-1] - rows[0]) + 1 == len(rows)
+            for name in self.names:
+                acts = piece.reads[name].flatten(0, 1)
+                acts = acts if whole else acts.index_select(0, chosen.to(acts.device))
+                if in_order:
+                    out[name][int(rows[0]) : int(rows[-1]) + 1] = acts
+                else:
+                    out[name][rows] = acts.to(out[name])
+        return int(mask.sum())
+
+    def _read_means(self, work: Work, out: Rows) -> None:
+        items = torch.from_numpy(work.rows[0])
+        sums = {n: torch.zeros(rows.shape, dtype=torch.float64) for n, rows in out.items()}
+        counts = torch.zeros(len(items), dtype=torch.float64)
+        for batch in work.unit:
+            mask = _batch_mask(work.window, batch)
+            of_item = torch.tensor([segment.item for segment in batch])
+            place = torch.searchsorted(items, of_item)
+            counts.index_add_(0, place, mask.sum(1).double())
+            for piece in self._pieces(work.window, batch):
+                alive = len(next(iter(piece.reads.values())))
+                here = mask[:alive, piece.start : piece.end]
+                for name in self.names:
+                    acts = piece.reads[name]
+                    total = torch.einsum("bt,bt...->b...", here.to(acts), acts)
+                    sums[name].index_add_(0, place[:alive], total.cpu().double())
+        for name, total in sums.items():
+            out[name].copy_(total / counts.view(-1, *[1] * (total.ndim - 1)))
+
+    def _refuse(self, work: Work, name: str, stored: Tensor) -> None:
+        row = int((~stored.flatten(1).isfinite()).any(1).nonzero()[0])
+        item, position = (int(numbers[row]) for numbers in work.rows)
+        where = f"{name} at position {position} of input {work.window.first + item}"
+        dtype = str(stored.dtype).removeprefix("torch.")
+        why = "; or it is beyond 65,504, the largest float16: choose bfloat16 or float32"
+        raise FloatingPointError(
+            f"{where} is not finite in {dtype}: the weights have diverged or are damaged"
+            f"{why if stored.dtype == torch.float16 else ''}"
+        )
+
+
+def _mask(window: EncodedWindow, segment: Segment) -> Bool[np.ndarray, " new"]:
+    """Which of a segment's new positions become rows."""
+    return window.wanted[segment.item][segment.first : segment.end]
+
+
+def _batch_mask(window: EncodedWindow, batch: Batch) -> Bool[Tensor, "batch time"]:
+    """Which positions of a padded batch become rows."""
+    mask = np.zeros((len(batch), max(len(segment) for segment in batch)), dtype=bool)
+    for row, segment in enumerate(batch):
+        mask[row, segment.first - segment.start : len(segment)] = _mask(window, segment)
+    return torch.from_numpy(mask)

@@ -1,0 +1,81 @@
+"""What is recorded of each input, and how it is read."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+StoreDtype = Literal["float32", "bfloat16", "float16"]
+_POSITIONS = re.compile(r"all|last|mean|every:[1-9]\d*|column:.+")
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """Which rows are made of each input, and in what batches it is read.
+
+    Together with the lengths of the inputs these decide every batch and the order of every row.
+    """
+
+    positions: str = "all"
+    """`all`, `last`, `mean`, `every:K` (positions 0, K, 2K, …) or `column:NAME`: a column of the
+    data that lists positions, spans of characters (start, end), or true and false for each
+    position."""
+    specials: Literal["keep", "drop"] = "keep"
+    """Whether symbols that the codec adds, such as a beginning-of-text, have rows."""
+    too_long: Literal["split", "cut"] = "split"
+    """What becomes of an input that is longer than the network's context: read in overlapping
+    segments, each position recorded once, or only its beginning read."""
+    overlap: float = 0.5
+    """Share of a segment that the one before has read: context for what is new in it."""
+    batch_positions: int = 8192
+    """Positions that are read together, padding included."""
+    window: int = 8192
+    """Inputs among which those of like length are read together; bounds the memory."""
+    seed: int = 0
+    """Of the order of the batches within a window."""
+
+    def __post_init__(self) -> None:
+        if not _POSITIONS.fullmatch(self.positions):
+            raise ValueError(
+                f"positions is {self.positions!r}; it must be all, last, mean, every:K with K of "
+                "at least 1, or column:NAME"
+            )
+        for name, choices in (("specials", ("keep", "drop")), ("too_long", ("split", "cut"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be {' or '.join(choices)}"
+                )
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap is {self.overlap}; it must be at least 0 and under 1")
+        for name in ("batch_positions", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must be 0 or more")
+
+    @property
+    def column(self) -> str | None:
+        """The column that chooses positions, if one does."""
+        kind, _, name = self.positions.partition(":")
+        return name if kind == "column" else None
+
+    @property
+    def every(self) -> int:
+        """Distance between recorded positions."""
+        kind, _, step = self.positions.partition(":")
+        return int(step) if kind == "every" else 1
+
+
+def torch_dtype(name: str) -> "torch.dtype":
+    """The type of a store's numbers.
+
+    Raises:
+        ValueError: If a store cannot hold them.
+    """
+    if name not in ("float32", "bfloat16", "float16"):
+        raise ValueError(f"dtype is {name!r}; it must be float32, bfloat16 or float16")
+    import torch
+
+    return getattr(torch, name)

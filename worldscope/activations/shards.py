@@ -1,0 +1,130 @@
+"""Shards: rows of activations in safetensors files, read through the memory map.
+
+A shard holds one tensor for each hook. What is known of its rows lies beside it, in Parquet.
+"""
+
+import json
+import mmap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import xxhash
+from jaxtyping import Float
+from torch import Tensor
+
+from worldscope.runs.files import replacing
+
+_ALIGNED = 64
+_TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+_BLOCK = 1 << 22
+
+
+def write_acts(path: Path, acts: Mapping[str, Float[Tensor, "rows ..."]]) -> str:
+    """Writes contiguous tensors as a safetensors file; nothing is copied.
+
+    Returns:
+        The checksum of the file.
+    """
+    codes = {dtype: code for code, dtype in _TYPES.items()}
+    entries, end = {}, 0
+    for name, tensor in acts.items():
+        size = tensor.numel() * tensor.element_size()
+        entries[name] = {
+            "dtype": codes[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [end, end + size],
+        }
+        end += size
+    header = json.dumps(entries).encode()
+    header += b" " * (-(8 + len(header)) % _ALIGNED)
+    total = xxhash.xxh3_64()
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for part in (len(header).to_bytes(8, "little"), header, *map(_bytes, acts.values())):
+            total.update(part)
+            file.write(part)
+    return total.hexdigest()
+
+
+def write_rows(path: Path, table: pa.Table) -> str:
+    """Writes what is known of the rows; the checksum of the file."""
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+        return checksum(temporary)
+
+
+def checksum(path: Path) -> str:
+    """xxh3-64 of a file, in hexadecimal."""
+    total = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            total.update(block)
+    return total.hexdigest()
+
+
+def map_acts(path: Path) -> dict[str, Float[Tensor, "rows ..."]]:
+    """The tensors of a shard, in place: nothing is read until it is used.
+
+    They must not be written to.
+
+    Raises:
+        ValueError: If the file is truncated or not a shard.
+    """
+    try:
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        start = 8 + int.from_bytes(mapped[:8], "little")
+        entries = json.loads(mapped[8:start])
+        return {
+            name: _tensor(mapped, start, entry)
+            for name, entry in entries.items()
+            if name != "__metadata__"
+        }
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise ValueError(
+            f"{path} is truncated or not a shard ({error}); `worldscope store verify` lists what "
+            "is damaged"
+        ) from None
+
+
+def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
+    """What is known of the rows of some shards.
+
+    Raises:
+        ValueError: If a file is damaged.
+    """
+    tables = []
+    for path in paths:
+        try:
+            tables.append(pq.read_table(path, columns=None if columns is None else list(columns)))
+        except (pa.ArrowInvalid, OSError) as error:
+            said = " ".join(str(error).split())
+            raise ValueError(
+                f"{path} is not a whole Parquet file ({said}); collect again"
+            ) from None
+    return pa.concat_tables(tables)
+
+
+def read_schema(path: Path) -> list[str]:
+    """Names of the columns of a table of rows."""
+    return pq.read_schema(path).names
+
+
+def _tensor(mapped: mmap.mmap, start: int, entry: Mapping) -> Tensor:
+    first, end = entry["data_offsets"]
+    dtype, shape = _TYPES[entry["dtype"]], entry["shape"]
+    count = int(np.prod(shape))
+    if count * dtype.itemsize != end - first:
+        raise ValueError(f"{end - first} bytes cannot have the shape {tuple(shape)}")
+    if start + end > len(mapped):
+        raise ValueError(f"it has {len(mapped):,} bytes of {start + end:,}")
+    if count == 0:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(mapped, dtype=dtype, count=count, offset=start + first).view(shape)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.view(torch.uint8).flatten().numpy()).cast("B")

@@ -1,0 +1,242 @@
+"""An activation store: rows of activations on disk, read without loading them."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from worldscope.activations.manifest import Manifest, read_manifest
+from worldscope.activations.shards import checksum, map_acts, read_rows, read_schema
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from worldscope.activations.batches import Batches
+
+
+class ActivationStore:
+    """Rows of activations at some hooks, with what is known of each row.
+
+    Several may read a store at once, in any number of processes. Row i of every hook and of the
+    table is of the same position.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest):
+        """See `load_store`."""
+        self.folder, self.manifest = folder, manifest
+        self.shard_starts = np.cumsum([0, *(shard.n_rows for shard in manifest.shards)])
+
+    def __len__(self) -> int:
+        return int(self.shard_starts[-1])
+
+    def __repr__(self) -> str:
+        source = self.manifest.source
+        hooks = ", ".join(f"{name} {shape}" for name, shape in source.hooks.items())
+        state = "" if self.manifest.complete else ", not complete"
+        return (
+            f"ActivationStore({self.folder}, {len(self):,} rows of {hooks}, {source.dtype}{state})"
+        )
+
+    @property
+    def hooks(self) -> list[str]:
+        """Canonical names of the hooks."""
+        return list(self.manifest.source.hooks)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of what is known of each row."""
+        return read_schema(self.folder / self.manifest.shards[0].rows)
+
+    def acts(
+        self, hook: str | None = None, start: int = 0, stop: int | None = None
+    ) -> Float[Tensor, "rows ..."]:
+        """Activations of a range of rows, in the type of the store; do not write to them.
+
+        Within one shard nothing is copied or read until it is used; a range over several is joined
+        in memory.
+
+        Args:
+            hook: Its name, or the end of it; may be left out where there is only one.
+            start: First row.
+            stop: One past the last; all if None.
+
+        Raises:
+            LookupError: If the store has no such hook.
+            IndexError: If there are no such rows.
+        """
+        name = self.hook_name(hook)
+        start, stop = self._range(start, stop)
+        parts = [
+            self.shards[shard][name][first:last] for shard, first, last in self._parts(start, stop)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        source = self.manifest.source
+        empty = torch.empty(0, *source.hooks[name], dtype=getattr(torch, source.dtype))
+        return torch.cat(parts) if parts else empty
+
+    def gather(self, hook: str | None, rows: Int[np.ndarray, " n"]) -> Float[Tensor, "n ..."]:
+        """Activations of any rows, in the order asked for; they are read in the order on disk."""
+        name = self.hook_name(hook)
+        source = self.manifest.source
+        out = torch.empty(len(rows), *source.hooks[name], dtype=getattr(torch, source.dtype))
+        order = np.argsort(rows)
+        ends = np.searchsorted(rows[order], self.shard_starts)
+        for shard, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+            if first < last:
+                places = torch.from_numpy(order[first:last])
+                inside = torch.from_numpy(rows[order[first:last]] - self.shard_starts[shard])
+                out[places] = self.shards[shard][name].index_select(0, inside)
+        return out
+
+    def rows(
+        self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> pa.Table:
+        """What is known of a range of rows, as an Arrow table (`.to_pandas()` for pandas).
+
+        Columns: group, sequence (index in the data), position (null for a mean), for texts symbol
+        and its characters text_start to text_end (null for a symbol that the codec added), and the
+        ground truth of the data under its own names.
+
+        Args:
+            columns: Which; all if None.
+            start: First row.
+            stop: One past the last; all if None.
+
+        Raises:
+            LookupError: If there is no such column.
+        """
+        start, stop = self._range(start, stop)
+        first = int(np.searchsorted(self.shard_starts, start, side="right")) - 1
+        last = int(np.searchsorted(self.shard_starts, stop, side="left"))
+        last = min(max(last, first + 1), len(self.manifest.shards))
+        first = min(first, last - 1)
+        files = [self.folder / shard.rows for shard in self.manifest.shards[first:last]]
+        for column in columns or ():
+            if column not in self.columns:
+                raise LookupError(
+                    f"the store has no column {column!r}; it has {', '.join(self.columns)}"
+                )
+        table = read_rows(files, columns)
+        return table.slice(start - int(self.shard_starts[first]), stop - start)
+
+    def labels(self, state: str) -> np.ndarray:
+        """A ground-truth column, a value for every row; None or nan where it is not known."""
+        return self.rows([state]).column(state).to_numpy(zero_copy_only=False)
+
+    def batches(
+        self,
+        batch_size: int = 4096,
+        *,
+        hooks: str | Sequence[str] | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> "Batches":
+        """Batches of rows, in one uniform permutation drawn from the seed, or in order.
+
+        See `worldscope.activations.batches.Batches`: it has a cursor that can be saved.
+        """
+        from worldscope.activations.batches import Batches
+
+        names = None if hooks is None else [hooks] if isinstance(hooks, str) else list(hooks)
+        chosen = self.hooks if names is None else [self.hook_name(name) for name in names]
+        return Batches(self, batch_size, chosen, shuffle, seed, drop_last)
+
+    def to_datasets(self, hooks: str | Sequence[str] | None = None) -> "Dataset":
+        """A `datasets.Dataset` of the rows: the table, and a column for each hook.
+
+        The activations stay in the store: a row's are read when it is asked for.
+        """
+        from worldscope.activations.views import as_dataset
+
+        names = self.hooks if hooks is None else [hooks] if isinstance(hooks, str) else hooks
+        return as_dataset(self, [self.hook_name(name) for name in names])
+
+    def verify(self) -> list[str]:
+        """What is damaged, a sentence each; nothing if the store is whole."""
+        found = [] if self.manifest.complete else ["not every input has been read: collect again"]
+        for shard in self.manifest.shards:
+            for name, expected in (
+                (shard.acts, shard.acts_checksum),
+                (shard.rows, shard.rows_checksum),
+            ):
+                file = self.folder / name
+                if not file.is_file():
+                    found.append(f"{name} is missing")
+                elif checksum(file) != expected:
+                    found.append(f"{name} has changed since it was written")
+        return found
+
+    def hook_name(self, hook: str | None) -> str:
+        """The canonical name of one of the store's hooks.
+
+        Raises:
+            LookupError: If the store has no such hook, or several and none is named.
+        """
+        names = self.hooks
+        if hook is None and len(names) == 1:
+            return names[0]
+        found = [name for name in names if name == hook or name.endswith(f".{hook}")]
+        if len(found) != 1:
+            raise LookupError(f"the store has no single hook {hook!r}; it has {', '.join(names)}")
+        return found[0]
+
+    @cached_property
+    def shards(self) -> list[dict[str, Tensor]]:
+        """The memory-mapped tensors of every shard, by hook.
+
+        Raises:
+            ValueError: If a shard is damaged, or not of the shape that the manifest says.
+        """
+        return [self._mapped(index) for index in range(len(self.manifest.shards))]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, which maps the shards itself."""
+        return {name: value for name, value in vars(self).items() if name != "shards"}
+
+    def _mapped(self, index: int) -> dict[str, Tensor]:
+        shard = self.manifest.shards[index]
+        file = self.folder / shard.acts
+        tensors = map_acts(file)
+        for name, shape in self.manifest.source.hooks.items():
+            found = tuple(tensors[name].shape) if name in tensors else None
+            if found != (shard.n_rows, *shape):
+                raise ValueError(
+                    f"{file} holds {name} as {found}, not {(shard.n_rows, *shape)}; it is not of "
+                    "this store"
+                )
+        return tensors
+
+    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
+        stop = len(self) if stop is None else stop
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"rows {start} to {stop} are not among the {len(self):,} of the store")
+        return start, stop
+
+    def _parts(self, start: int, stop: int) -> list[tuple[int, int, int]]:
+        """Shard, first and last row within it, of everything in a range."""
+        parts = []
+        for shard, (low, high) in enumerate(
+            zip(self.shard_starts[:-1], self.shard_starts[1:], strict=True)
+        ):
+            first, last = max(start, int(low)), min(stop, int(high))
+            if first < last:
+                parts.append((shard, first - int(low), last - int(low)))
+        return parts
+
+
+def load_store(folder: str | Path) -> ActivationStore:
+    """An activation store that `collect` wrote.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If its manifest is damaged.
+    """
+    return ActivationStore(Path(folder), read_manifest(Path(folder)))
