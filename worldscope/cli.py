@@ -209,7 +209,7 @@ def collect(
     group_column: str | None = None,
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     arithmetic: Literal["float32", "bfloat16"] = "float32",
-    shard_mb: float = 128,
+    shard_mb: float = 128.0,
     device: str = "cpu",
     limit: int | None = None,
     read: ReadSettings = ReadSettings(),  # noqa: B008  # frozen

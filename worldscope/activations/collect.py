@@ -42,7 +42,7 @@ def collect(
     out: str | Path,
     *,
     dtype: str = "float32",
-    shard_mb: float = 128,
+    shard_mb: float = 128.0,
     progress: bool = False,
     **settings: Any,
 ) -> ActivationStore:
@@ -72,7 +72,7 @@ def collect(
     inputs = as_inputs(data, column=reading.column)
     reader = Reader(network, inputs, hooks, reading)
     with _saying_where(folder), _alone_in(folder):
-        manifest = _begin(folder, _described(reader, dtype, shard_mb))
+        manifest = _begin(folder, reader, _described(reader, dtype, shard_mb))
         if not manifest.complete:
             manifest = _Collection(folder, reader, manifest).run(progress)
     return ActivationStore(folder, manifest)
@@ -101,7 +101,7 @@ def _described(reader: Reader, dtype: str, shard_mb: float) -> Manifest:
     return Manifest(source, _environment(), notes, plain(states))
 
 
-def _begin(folder: Path, manifest: Manifest) -> Manifest:
+def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
     """The manifest to go on with: that of the folder, if there is one of the same collection."""
     if (folder / FILE).exists():
         found = read_manifest(folder)
@@ -111,6 +111,11 @@ def _begin(folder: Path, manifest: Manifest) -> Manifest:
         return found
     if any(not file.name.startswith(".") for file in folder.iterdir()):
         raise ValueError(f"{folder} holds other files; choose a new folder for the store")
+    if reader.network.dtype == torch.bfloat16:
+        errors = reader.bf16_error()
+        said = ", ".join(f"{name} {error:.2%}" for name, error in errors.items())
+        tqdm.write(f"bfloat16 against float32, relative to its norm: {said}")
+        manifest = replace(manifest, notes={**manifest.notes, "bf16_error": errors})
     write_manifest(folder, manifest)
     return manifest
 
@@ -154,15 +159,16 @@ class _Collection:
             filled, after = filled + work.n_rows, work.after
             tables.append(work)
             read += work.positions
-            bar.n = work.inputs_done
+            bar.update(work.inputs_done - bar.n)
             bar.set_postfix_str(f"{read / (time.monotonic() - begun):,.0f} positions/s")
             if filled >= self.capacity:
                 self._hand_over(writer, acts, tables, filled, after)
                 acts, tables, filled = self._buffers(self.capacity), [], 0
         if filled:
             self._hand_over(writer, acts, tables, filled, after)
-        bar.n = bar.total
-        bar.refresh()
+        bar.update(bar.total - bar.n)
+        if not self.manifest.shards and self.writing is None:
+            raise ValueError("no position was chosen in any input, so that there are no rows")
 
     def _hand_over(
         self,

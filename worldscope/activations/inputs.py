@@ -48,7 +48,7 @@ class Inputs:
         end = min(first + size, len(self))
         if not isinstance(self.source, World):
             numbers = [str(row) for row in range(first, end)]
-            return Window(first, self.source[first:end], numbers, {})
+            return Window(first, list(self.source[first:end]), numbers, {})
         columns = self._dataset(self.source)[first:end]
         names = (*(state.name for state in self.states), *self.extra)
         return Window(

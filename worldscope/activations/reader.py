@@ -1,6 +1,6 @@
 """Reading many inputs at the speed of the forward pass: batches in, rows of activations out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,26 @@ class Reader:
         batch = (Segment(item, 0, 0, length),)
         piece = next(self._pieces(window, batch))
         return {name: tuple(piece.reads[name].shape[2:]) for name in self.names}
+
+    def bf16_error(self) -> dict[str, float]:
+        """How far bfloat16 arithmetic takes each hook from float32, on the first batch.
+
+        Returns:
+            ‖a − b‖ / ‖b‖ over all activations of the batch, b in float32, by hook.
+        """
+        network, reads = self.network, []
+        work = next(self.works(Cursor()))
+        arithmetic = network.dtype
+        for dtype in (torch.bfloat16, torch.float32):
+            network.dtype = dtype
+            pieces = self._pieces(work.window, work.unit[0][:1])
+            reads.append([piece.reads for piece in pieces])
+        network.dtype = arithmetic
+        return {
+            name: _norm(lambda a, b, n=name: a[n].double() - b[n].double(), *reads)
+            / _norm(lambda _, b, n=name: b[n].double(), *reads)
+            for name in self.names
+        }
 
     @torch.no_grad()
     def read_into(self, work: Work, out: Rows) -> None:
@@ -238,3 +258,11 @@ def _batch_mask(window: EncodedWindow, batch: Batch) -> Bool[Tensor, "batch time
     for row, segment in enumerate(batch):
         mask[row, segment.first - segment.start : len(segment)] = _mask(window, segment)
     return torch.from_numpy(mask)
+
+
+def _norm(
+    difference: Callable[[Rows, Rows], Tensor], first: Sequence[Rows], second: Sequence[Rows]
+) -> float:
+    """Euclidean norm over all pieces."""
+    squares = (difference(a, b).square().sum() for a, b in zip(first, second, strict=True))
+    return float(sum(squares)) ** 0.5

@@ -127,4 +127,4 @@ def _tensor(mapped: mmap.mmap, start: int, entry: Mapping) -> Tensor:
 
 
 def _bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.view(torch.uint8).flatten().numpy()).cast("B")
+    return tensor.view(torch.uint8).flatten().numpy().data

@@ -53,6 +53,8 @@ def as_dataset(store: "ActivationStore", hooks: list[str]) -> "Dataset":
     dataset = datasets.Dataset(table.combine_chunks())
 
     def with_acts(rows: dict[str, list]) -> dict[str, object]:
+        if "row" not in rows:  # a filter that looks at other columns
+            return dict(rows)
         places = np.array(rows["row"])
         return {**rows, **{name: store.gather(name, places) for name in hooks}}
 

@@ -32,7 +32,7 @@ class EncodedWindow:
     """Encoded inputs."""
     lengths: Int[np.ndarray, " items"]
     """Positions of each."""
-    wanted: list[Bool[np.ndarray, " positions"]]
+    wanted: list[Bool[np.ndarray, " _"]]
     """Positions that become rows; for a mean, that it is taken over."""
     groups: pa.Array
     located: list[Encoding | None]

@@ -194,9 +194,11 @@ class Transformer(TrainableModel):
             ValueError: If a hook has other axes than batch, time and d.
         """
         for name in names:
-            if self.hook_dict[name].axes != ("batch", "time", "d"):
+            if self.hook_dict[name].axes[:2] != ("batch", "time"):
                 axes = ", ".join(self.hook_dict[name].axes)
-                raise ValueError(f"{name} has the axes ({axes}); states are (batch, time, d)")
+                raise ValueError(
+                    f"{name} has the axes ({axes}); a stream needs batch and time first"
+                )
         for start, first, end in self._windows(inputs.shape[1]):
             alive = int((lengths > first).sum())
             output = self(inputs[:alive, start:end], read=names, logits=False)

@@ -1,0 +1,253 @@
+"""A collection can be stopped at any moment, and says in one sentence what is wrong."""
+
+import copy
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+
+from worldscope.activations import collect as module
+from worldscope.activations.collect import collect
+from worldscope.activations.store import load_store
+from worldscope.networks.loading import new_mlstm, save_network
+from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.transformer import Transformer
+from worldscope.worlds.world import World
+
+HOOK = "lstm.0.hook_c"
+SMALL = {"shard_mb": 0.004, "window": 16, "batch_positions": 64}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.name != ".lock"}
+
+
+@pytest.mark.parametrize("stopped_at", [1, 2, 4])
+def test_a_collection_that_failed_goes_on_to_the_same_bytes(
+    network: MLSTM,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped_at: int,
+) -> None:
+    collect(network, world, [HOOK, "hook_h"], tmp_path / "whole", **SMALL)
+    written = []
+
+    def failing(path: Path, *given: object) -> str:
+        written.append(path)
+        if len(written) == stopped_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_rows(path, *given)  # pyright: ignore
+
+    write_rows = module.write_rows
+    monkeypatch.setattr(module, "write_rows", failing)
+    with pytest.raises(OSError, match=r"cannot be written \(No space left on device\); what is"):
+        collect(network, world, [HOOK, "hook_h"], tmp_path / "part", **SMALL)
+    monkeypatch.undo()
+    assert not load_store(tmp_path / "part").manifest.complete
+    collect(network, world, [HOOK, "hook_h"], tmp_path / "part", **SMALL)
+    assert content(tmp_path / "part") == content(tmp_path / "whole")
+
+
+SCRIPT = """
+import sys, torch
+import worldscope as ws
+torch.set_num_threads(1)
+ws.collect(ws.load_network(sys.argv[1]), [f"text number {i} " * (i % 7 + 1) for i in range(3000)],
+    "hook_c", sys.argv[2], shard_mb=0.3, window=100, batch_positions=512)
+"""
+
+
+def test_killed_at_random_moments_it_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    save_network(new_mlstm(d_hidden=16, d_embed=4), tmp_path / "net")
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "net")]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    draw, kills = np.random.default_rng(1), 0
+    for _ in range(40):
+        child = subprocess.Popen([*command, str(tmp_path / "part")])
+        while child.poll() is None and not (tmp_path / "part" / "manifest.json").exists():
+            time.sleep(0.01)
+        try:
+            child.wait(draw.uniform(0.0, 2.5))
+        except subprocess.TimeoutExpired:
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait()
+            kills += 1
+            continue
+        break
+    assert child.returncode == 0
+    assert kills > 0
+    assert content(tmp_path / "part") == content(tmp_path / "whole")
+
+
+def test_a_finished_collection_is_given_back_as_it_is(
+    network: MLSTM, world: World, tmp_path: Path
+) -> None:
+    first = collect(network, world, HOOK, tmp_path)
+    before = content(tmp_path)
+    again = collect(network, world, HOOK, tmp_path)
+    assert again.manifest == first.manifest
+    assert content(tmp_path) == before
+
+
+def test_another_network_data_set_hook_or_setting_is_refused_and_named(
+    network: MLSTM, world: World, tmp_path: Path
+) -> None:
+    collect(network, world, HOOK, tmp_path)
+    other = copy.deepcopy(network)
+    other.b_out.data[0] += 1
+    changed = world.select(lambda row: row["film"] != "film 0")
+    relabelled = World(
+        world.name,
+        world.dataset.map(lambda row: {"mood": 1}),
+        world.input_column,
+        world.group_column,
+        world.states,
+    )
+    for given, settings, said in (
+        ((other, world, HOOK), {}, "another network: "),
+        ((network, changed, HOOK), {}, "another data set: "),
+        ((network, relabelled, HOOK), {}, "another data set: "),
+        ((network, world, "hook_h"), {}, "another hook list: .*hook_c.* then, .*hook_h.* now"),
+        ((network, world, HOOK), {"positions": "last"}, "another settings: .*all.*last"),
+        ((network, world, HOOK), {"dtype": "float16"}, "another dtype: float32 then, float16 now"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            collect(*given, tmp_path, **settings)
+
+
+def test_a_folder_with_other_files_is_left_alone(network: MLSTM, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    with pytest.raises(ValueError, match="holds other files; choose a new folder"):
+        collect(network, ["a"], HOOK, tmp_path)
+    assert content(tmp_path) == {"mine.txt": b"keep me"}
+
+
+def test_a_folder_is_collected_into_by_one_at_a_time(network: MLSTM, tmp_path: Path) -> None:
+    from worldscope.runs.lock import lock_folder
+
+    lock = lock_folder(tmp_path)
+    assert lock is not None
+    with lock, pytest.raises(ValueError, match="a collection is running in"):
+        collect(network, ["a"], HOOK, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(network: MLSTM, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"store cannot be written \(Not a directory\)"):
+        collect(network, ["a"], HOOK, tmp_path / "file" / "store")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_activation_that_is_not_finite_is_named(
+    network: MLSTM, tmp_path: Path, value: float
+) -> None:
+    broken = copy.deepcopy(network)
+
+    def poison(acts: torch.Tensor, hook: object) -> torch.Tensor:
+        return torch.full_like(acts, value) if hook.step == 3 else acts  # pyright: ignore
+
+    with (
+        broken.hooks([("hook_c", poison)]),
+        pytest.raises(FloatingPointError, match=r"hook_c at position 3 of input 0 is not finite"),
+    ):
+        collect(broken, ["abcd"], HOOK, tmp_path)
+    assert list(content(tmp_path)) == ["manifest.json"]
+
+
+def test_what_float16_cannot_hold_is_said(network: MLSTM, tmp_path: Path) -> None:
+    with (
+        network.hooks([("hook_c", lambda acts, _: torch.full_like(acts, 1e5))]),
+        pytest.raises(FloatingPointError, match="beyond 65,504.*choose bfloat16"),
+    ):
+        collect(network, ["abcd"], HOOK, tmp_path, dtype="float16")
+    with network.hooks([("hook_c", lambda acts, _: torch.full_like(acts, 1e5))]):
+        store = collect(network, ["abcd"], HOOK, tmp_path / "bf16", dtype="bfloat16")
+    assert store.acts().isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "error", "said"),
+    [
+        ([], {}, ValueError, "the data is empty"),
+        ("a text", {}, ValueError, "the data is one string"),
+        (["a"], {"positions": "column:x"}, LookupError, "a list has no column 'x'"),
+        (["a", " "], {}, ValueError, "row 1 of the data: the text is empty"),
+        (["a"], {"shard_mb": 0.0}, ValueError, "shard_mb is 0"),
+        (["a"], {"dtype": "int8"}, ValueError, "dtype is 'int8'"),
+        (["a"], {"positions": "some"}, ValueError, "positions is 'some'"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_writes_no_rows(
+    network: MLSTM, tmp_path: Path, data: list, settings: dict, error: type, said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        collect(network, data, HOOK, tmp_path / "s", **settings)
+    assert not list(tmp_path.glob("s/*.safetensors"))
+
+
+def test_a_wrong_column_of_a_world_is_named(network: MLSTM, world: World, tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match=r"no column 'x'.*film"):
+        collect(network, world, HOOK, tmp_path, positions="column:x")
+
+
+def test_no_chosen_position_is_said(network: MLSTM, tmp_path: Path) -> None:
+    rows = Dataset.from_dict({"text": ["a", "b"], "where": [[], []]})
+    world = World("none", rows, "text", "text")
+    with pytest.raises(ValueError, match="no position was chosen"):
+        collect(network, world, HOOK, tmp_path, positions="column:where")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_each_dtype_holds_the_same_rows_rounded(
+    gpt: Transformer, world: World, tmp_path: Path, dtype: str
+) -> None:
+    exact = collect(gpt, world, "blocks.0.hook_out", tmp_path / "exact")
+    store = collect(gpt, world, "blocks.0.hook_out", tmp_path / "store", dtype=dtype)
+    kind = getattr(torch, dtype)
+    assert store.acts().dtype == kind
+    torch.testing.assert_close(store.acts(), exact.acts().to(kind), rtol=0, atol=0)
+
+
+def test_bf16_arithmetic_states_its_measured_error(
+    gpt: Transformer, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rounded = copy.deepcopy(gpt)
+    rounded.dtype = torch.bfloat16
+    store = collect(rounded, world, "blocks.1.hook_out", tmp_path)
+    error = store.manifest.notes["bf16_error"]["blocks.1.hook_out"]
+    assert 1e-4 < error < 0.05
+    assert "bfloat16 against float32" in capsys.readouterr().out
+    exact = collect(gpt, world, "blocks.1.hook_out", tmp_path / "exact").acts()
+    assert (store.acts() - exact).norm() / exact.norm() == pytest.approx(error, rel=0.5)
+
+
+def test_memory_does_not_grow_over_three_hundred_batches(tmp_path: Path) -> None:
+    code = """
+import resource, sys, torch
+import worldscope as ws
+from worldscope.activations.inputs import as_inputs
+torch.set_num_threads(1)
+net = ws.load_network(sys.argv[1])
+peaks = []
+stream = ws.stream_activations(net, ["some text of a fair length " * 8] * 3200, "hook_c",
+    batch_positions=2200, window=100)
+for number, batch in enumerate(stream):
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+assert number >= 300, number
+print(peaks[-1] - peaks[60])
+"""
+    save_network(new_mlstm(d_hidden=64, d_embed=4), tmp_path / "net")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "net")],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 4_000, "kilobytes after the first sixty batches"
