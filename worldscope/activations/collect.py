@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from worldscope.activations.inputs import Data, as_inputs
@@ -27,7 +26,7 @@ from worldscope.activations.manifest import (
 )
 from worldscope.activations.reader import Cursor, Reader, Work
 from worldscope.activations.settings import ReadSettings, torch_dtype
-from worldscope.activations.shards import write_acts, write_rows
+from worldscope.activations.shards import NewShard, write_rows
 from worldscope.activations.store import ActivationStore
 from worldscope.networks.hooked import HookedNetwork
 from worldscope.networks.language_model import LanguageModel
@@ -113,7 +112,7 @@ def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
         raise ValueError(f"{folder} holds other files; choose a new folder for the store")
     if reader.network.dtype == torch.bfloat16:
         errors = reader.bf16_error()
-        said = ", ".join(f"{name} {error:.2%}" for name, error in errors.items())
+        said = ", ".join(f"{name} {error:.2%}" for name, error in errors.items()) or "not known"
         tqdm.write(f"bfloat16 against float32, relative to its norm: {said}")
         manifest = replace(manifest, notes={**manifest.notes, "bf16_error": errors})
     write_manifest(folder, manifest)
@@ -121,105 +120,95 @@ def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
 
 
 class _Collection:
-    """A collection under way: one shard is filled while the one before is written."""
+    """A collection under way: one shard is filled while the one before is finished."""
 
     def __init__(self, folder: Path, reader: Reader, manifest: Manifest):
         self.folder, self.reader, self.manifest = folder, reader, manifest
-        self.capacity = manifest.source.shard_rows
-        self.writing: Future | None = None
-        self.spare: list[dict[str, Tensor]] = []
+        self.finishing: Future | None = None
 
     def run(self, progress: bool) -> Manifest:
         shards = self.manifest.shards
         start = Cursor(*shards[-1].after) if shards else Cursor()
-        bar = tqdm(
-            total=len(self.reader.inputs),
-            desc="collecting",
-            unit="input",
-            disable=not progress,
-        )
-        with bar, ThreadPoolExecutor(1, thread_name_prefix="shards") as writer:
+        bar = _Bar(len(self.reader.inputs), progress)
+        with bar, ThreadPoolExecutor(1, thread_name_prefix="shards") as finisher:
             try:
-                self._fill(start, writer, bar)
+                for number, works in enumerate(self._shards(start), start=len(shards)):
+                    shard = self._filled(number, works, bar)
+                    self._wait()
+                    self.finishing = finisher.submit(self._finish, number, shard, works)
             finally:
                 self._wait()
+            bar.reach(len(self.reader.inputs))
+        if not self.manifest.shards:
+            raise ValueError("no position was chosen in any input, so that there are no rows")
         self.manifest = replace(self.manifest, complete=True)
         write_manifest(self.folder, self.manifest)
         return self.manifest
 
-    def _fill(self, start: Cursor, writer: ThreadPoolExecutor, bar: tqdm) -> None:
-        begun, read = time.monotonic(), 0
-        acts, tables, filled, after = self._buffers(self.capacity), [], 0, start
+    def _shards(self, start: Cursor) -> Iterator[list[Work]]:
+        """Units that fill a shard each."""
+        works: list[Work] = []
         for work in self.reader.works(start):
-            if filled + work.n_rows > self._room(acts):
-                acts = self._grown(acts, filled, filled + work.n_rows)
-            self.reader.read_into(
-                work, {name: rows[filled : filled + work.n_rows] for name, rows in acts.items()}
-            )
-            filled, after = filled + work.n_rows, work.after
-            tables.append(work)
-            read += work.positions
-            bar.update(work.inputs_done - bar.n)
-            bar.set_postfix_str(f"{read / (time.monotonic() - begun):,.0f} positions/s")
-            if filled >= self.capacity:
-                self._hand_over(writer, acts, tables, filled, after)
-                acts, tables, filled = self._buffers(self.capacity), [], 0
-        if filled:
-            self._hand_over(writer, acts, tables, filled, after)
-        bar.update(bar.total - bar.n)
-        if not self.manifest.shards and self.writing is None:
-            raise ValueError("no position was chosen in any input, so that there are no rows")
+            works.append(work)
+            if sum(work.n_rows for work in works) >= self.manifest.source.shard_rows:
+                yield works
+                works = []
+        if works:
+            yield works
 
-    def _hand_over(
-        self,
-        writer: ThreadPoolExecutor,
-        acts: dict[str, Tensor],
-        works: list[Work],
-        filled: int,
-        after: Cursor,
-    ) -> None:
-        self._wait()
-        self.writing = writer.submit(self._write, acts, works, filled, after)
+    def _filled(self, number: int, works: list[Work], bar: "_Bar") -> NewShard:
+        source = self.manifest.source
+        rows = sum(work.n_rows for work in works)
+        shapes = {name: (rows, *shape) for name, shape in source.hooks.items()}
+        path = self.folder / f"shard-{number:05d}.safetensors"
+        shard, filled = NewShard(path, shapes, torch_dtype(source.dtype)), 0
+        try:
+            for work in works:
+                end = filled + work.n_rows
+                self.reader.read_into(work, {n: acts[filled:end] for n, acts in shard.acts.items()})
+                filled = end
+                bar.reach(work.inputs_done, work.positions)
+        except BaseException:
+            shard.discard()
+            raise
+        return shard
 
-    def _write(
-        self, acts: dict[str, Tensor], works: list[Work], filled: int, after: Cursor
-    ) -> None:
-        number = len(self.manifest.shards)
-        names = f"shard-{number:05d}.safetensors", f"rows-{number:05d}.parquet"
-        full = {name: rows[:filled] for name, rows in acts.items()}
-        acts_checksum = write_acts(self.folder / names[0], full)
+    def _finish(self, number: int, shard: NewShard, works: list[Work]) -> None:
+        rows = f"rows-{number:05d}.parquet"
         table = pa.concat_tables([work.table() for work in works]).combine_chunks()
-        rows_checksum = write_rows(self.folder / names[1], table)
-        shard = Shard(*names, filled, acts_checksum, rows_checksum, (after.window, after.unit))
-        self.manifest = self.manifest.with_shard(shard)
+        try:
+            sums = shard.finish(), write_rows(self.folder / rows, table)
+        finally:
+            shard.discard()
+        after = works[-1].after
+        done = Shard(shard.path.name, rows, len(table), *sums, (after.window, after.unit))
+        self.manifest = self.manifest.with_shard(done)
         write_manifest(self.folder, self.manifest)
-        self.spare.append(acts)
 
     def _wait(self) -> None:
-        writing, self.writing = self.writing, None
-        if writing is not None:
-            writing.result()
+        finishing, self.finishing = self.finishing, None
+        if finishing is not None:
+            finishing.result()
 
-    def _buffers(self, rows: int) -> dict[str, Tensor]:
-        """Room for a shard and the unit that overfills it."""
-        if self.spare:
-            return self.spare.pop()
-        source = self.manifest.source
-        size = rows + self.reader.settings.batch_positions
-        dtype = torch_dtype(source.dtype)
-        return {
-            name: torch.empty(size, *shape, dtype=dtype) for name, shape in source.hooks.items()
-        }
 
-    def _grown(self, acts: dict[str, Tensor], filled: int, needed: int) -> dict[str, Tensor]:
-        grown = {name: rows.new_empty(needed, *rows.shape[1:]) for name, rows in acts.items()}
-        for name, rows in acts.items():
-            grown[name][:filled] = rows[:filled]
-        return grown
+class _Bar:
+    """Inputs done, positions a second, and the time left."""
 
-    @staticmethod
-    def _room(acts: dict[str, Tensor]) -> int:
-        return len(next(iter(acts.values())))
+    def __init__(self, inputs: int, shown: bool):
+        self.bar = tqdm(total=inputs, desc="collecting", unit="input", disable=not shown)
+        self.begun, self.positions = time.monotonic(), 0
+
+    def reach(self, inputs: int, positions: int = 0) -> None:
+        self.positions += positions
+        speed = self.positions / (time.monotonic() - self.begun)
+        self.bar.set_postfix_str(f"{speed:,.0f} positions/s", refresh=False)
+        self.bar.update(inputs - self.bar.n)
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.bar.close()
 
 
 def _environment() -> dict[str, str]:

@@ -78,6 +78,10 @@ def stream_states(
     if batch < 1 or chunk < 1:
         raise ValueError(f"batch is {batch} and chunk {chunk}; both must be at least 1")
     names = network.hook_names(hooks)
+    for name in names:
+        if network.hook_dict[name].axes != ("batch", "time", "d"):
+            axes = ", ".join(network.hook_dict[name].axes)
+            raise ValueError(f"{name} has the axes ({axes}); states are (batch, time, d)")
     encoded = encode_texts(network, texts)
     lengths = np.asarray([len(symbols) for symbols in encoded])
     order = np.argsort(-lengths, kind="stable")

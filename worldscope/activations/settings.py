@@ -29,7 +29,7 @@ class ReadSettings:
     segments, each position recorded once, or only its beginning read."""
     overlap: float = 0.5
     """Share of a segment that the one before has read: context for what is new in it."""
-    batch_positions: int = 8192
+    batch_positions: int = 4096
     """Positions that are read together, padding included."""
     window: int = 8192
     """Inputs among which those of like length are read together; bounds the memory."""

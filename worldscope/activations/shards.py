@@ -5,8 +5,11 @@ A shard holds one tensor for each hook. What is known of its rows lies beside it
 
 import json
 import mmap
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -23,30 +26,52 @@ _TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 _BLOCK = 1 << 22
 
 
-def write_acts(path: Path, acts: Mapping[str, Float[Tensor, "rows ..."]]) -> str:
-    """Writes contiguous tensors as a safetensors file; nothing is copied.
+class NewShard:
+    """A shard that is filled in place on the disk, under a temporary name until it is finished."""
 
-    Returns:
-        The checksum of the file.
-    """
-    codes = {dtype: code for code, dtype in _TYPES.items()}
-    entries, end = {}, 0
-    for name, tensor in acts.items():
-        size = tensor.numel() * tensor.element_size()
-        entries[name] = {
-            "dtype": codes[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [end, end + size],
-        }
-        end += size
-    header = json.dumps(entries).encode()
-    header += b" " * (-(8 + len(header)) % _ALIGNED)
-    total = xxhash.xxh3_64()
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        for part in (len(header).to_bytes(8, "little"), header, *map(_bytes, acts.values())):
-            total.update(part)
-            file.write(part)
-    return total.hexdigest()
+    acts: dict[str, Float[Tensor, "rows ..."]]
+    """What to write to, by hook."""
+
+    def __init__(self, path: Path, shapes: Mapping[str, Sequence[int]], dtype: torch.dtype):
+        """Makes room for it.
+
+        Args:
+            path: Where it will be.
+            shapes: Shape of each tensor.
+            dtype: Their type.
+
+        Raises:
+            OSError: If the disk has no room.
+        """
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+        entries = _entries(shapes, dtype)
+        header = _header(entries)
+        size = len(header) + max(entry["data_offsets"][1] for entry in entries.values())
+        try:
+            with self._temporary.open("w+b") as file:
+                file.write(header)
+                file.flush()
+                _reserve(file, size)
+                self._mapped = mmap.mmap(file.fileno(), size)
+        except BaseException:
+            self.discard()
+            raise
+        self.acts = {n: _tensor(self._mapped, len(header), entry) for n, entry in entries.items()}
+
+    def finish(self) -> str:
+        """Syncs and renames it; the checksum of the file."""
+        self.acts = {}
+        total = xxhash.xxh3_64(self._mapped)
+        self._mapped.flush()
+        with self._temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        self._temporary.replace(self.path)
+        return total.hexdigest()
+
+    def discard(self) -> None:
+        """Removes what has not been finished."""
+        self._temporary.unlink(missing_ok=True)
 
 
 def write_rows(path: Path, table: pa.Table) -> str:
@@ -126,5 +151,26 @@ def _tensor(mapped: mmap.mmap, start: int, entry: Mapping) -> Tensor:
     return torch.frombuffer(mapped, dtype=dtype, count=count, offset=start + first).view(shape)
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    return tensor.view(torch.uint8).flatten().numpy().data
+def _entries(shapes: Mapping[str, Sequence[int]], dtype: torch.dtype) -> dict[str, Any]:
+    """What a safetensors header says of tensors that follow each other."""
+    code = {dtype: code for code, dtype in _TYPES.items()}[dtype]
+    entries, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + int(np.prod(shape)) * dtype.itemsize
+        entries[name] = {"dtype": code, "shape": list(shape), "data_offsets": [start, end]}
+    return entries
+
+
+def _header(entries: Mapping[str, Any]) -> bytes:
+    """The beginning of a safetensors file, so long that what follows is aligned."""
+    header = json.dumps(entries).encode()
+    header += b" " * (-(8 + len(header)) % _ALIGNED)
+    return len(header).to_bytes(8, "little") + header
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Makes a file so long; a full disk is told of now, not when the map is written to."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)

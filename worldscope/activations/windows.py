@@ -98,11 +98,13 @@ def encode_window(
         ValueError: If an input cannot be read, or its labels do not fit its positions; the row of
             the data is named.
     """
-    items, located = [], []
-    for place, value in enumerate(window.values):
-        item, encoding = naming_row(window.first + place, lambda v=value: _encode(network, v))
-        items.append(item)
-        located.append(encoding)
+    located = _locate_texts(network, window)
+    items = [
+        naming_row(window.first + place, lambda v=value: _encode(network, v))
+        if encoding is None
+        else torch.tensor(encoding.symbols)
+        for place, (value, encoding) in enumerate(zip(window.values, located, strict=True))
+    ]
     lengths = np.array([network.positions(item, names) for item in items])
     chosen = window.columns.get(settings.column) if settings.column else None
     wanted = [
@@ -134,14 +136,26 @@ def label_type(state: State) -> pa.DataType:
             return pa.list_(pa.float64())
 
 
-def _encode(network: HookedNetwork, value: Any) -> tuple[Tensor, Encoding | None]:
-    if isinstance(network, LanguageModel) and isinstance(value, str):
-        encoding = network.codec.locate(value)
-        return torch.tensor(encoding.symbols), encoding
+def _locate_texts(network: HookedNetwork, window: Window) -> list[Encoding | None]:
+    """Symbols of texts and where they stand; None for what is no text."""
+    texts = [value for value in window.values if isinstance(value, str)]
+    if not isinstance(network, LanguageModel) or len(texts) < len(window.values):
+        return [None] * len(window.values)
+    codec = network.codec
+    try:
+        return list(codec.locate_all(texts))
+    except ValueError:
+        return [
+            naming_row(window.first + place, lambda t=text: codec.locate(t))
+            for place, text in enumerate(texts)
+        ]
+
+
+def _encode(network: HookedNetwork, value: Any) -> Tensor:
     item = torch.as_tensor(network.encode(value))
     if item.ndim == 0 or len(item) == 0:
         raise ValueError("the input is empty; give at least one position")
-    return item, None
+    return item
 
 
 def _wanted(

@@ -15,12 +15,15 @@ _NOT_OBEYED = ("hook_attn_scores",)
 """Native attention only shows these: it goes on with what they were before an edit."""
 
 
-def bridge_points(bridge: Any, symbols: Tensor) -> tuple[dict[str, HookPoint], dict[str, str]]:
+def bridge_points(
+    bridge: Any, symbols: Tensor, *, native: bool = True
+) -> tuple[dict[str, HookPoint], dict[str, str]]:
     """The hook points that fire, by canonical name, and the canonical name of every alias.
 
     Args:
         bridge: A `TransformerBridge`.
         symbols: (batch, time), what is read to find out.
+        native: Whether it is of TransformerLens' own architecture.
     """
     from transformer_lens.model_bridge.bridge_core import build_alias_to_canonical_map
 
@@ -28,9 +31,11 @@ def bridge_points(bridge: Any, symbols: Tensor) -> tuple[dict[str, HookPoint], d
     with torch.no_grad():
         _, cache = bridge.run_with_cache(symbols)
     points = {
-        name: HookPoint(name, value.shape[-1], _axes(name, value), editable=_obeyed(name))
+        name: HookPoint(
+            name, value.shape[-1], axes, editable=not (native and name.endswith(_NOT_OBEYED))
+        )
         for name, value in cache.items()
-        if name not in aliases and value.is_floating_point()
+        if name not in aliases and value.is_floating_point() and (axes := _axes(name, value))
     }
     return points, {alias: name for alias, name in aliases.items() if name in points}
 
@@ -80,10 +85,7 @@ def blocks_needed(names: Collection[str]) -> int | None:
 
 
 def _axes(name: str, value: Tensor) -> tuple[str, ...]:
+    """Names of the axes of what is read; none for what is not of a batch of texts."""
     if name.endswith(_MATRICES):
         return ("batch", "head", "query", "key")
-    return {3: ("batch", "time", "d"), 4: ("batch", "time", "head", "d")}[value.ndim]
-
-
-def _obeyed(name: str) -> bool:
-    return not name.endswith(_NOT_OBEYED)
+    return {3: ("batch", "time", "d"), 4: ("batch", "time", "head", "d")}.get(value.ndim, ())

@@ -129,7 +129,13 @@ class Codec(ABC):
         Raises:
             ValueError: See `frame`.
         """
-        symbols = self.encode(text)
+        return self._located(text, self.encode(text))
+
+    def locate_all(self, texts: Sequence[str]) -> list[Encoding]:
+        """What `locate` gives for each text."""
+        return [self.locate(text) for text in texts]
+
+    def _located(self, text: str, symbols: list[int]) -> Encoding:
         ends = np.cumsum([len(piece) for piece in self.pieces(symbols)])
         first, last = _byte_places(text)
         starts = np.minimum.reduceat(first, np.concatenate([[0], ends[:-1]]))
@@ -196,7 +202,7 @@ class BPECodec(Codec):
 
         self._tokenizer = Tokenizer.from_str(specification)
         symbol_of_piece = self._tokenizer.get_vocab()
-        to_byte = _byte_of_character()
+        to_byte = byte_of_character()
         self._pieces = [
             bytes(to_byte[character] for character in piece)
             for piece in sorted(symbol_of_piece, key=symbol_of_piece.__getitem__)
@@ -233,6 +239,11 @@ class BPECodec(Codec):
         """See `Codec.encode`; an open text ends before a space, for a piece brings its own."""
         framed = frame(text, end=end)
         return self._tokenizer.encode(framed if end else framed.rstrip(" ")).ids
+
+    def locate_all(self, texts: Sequence[str]) -> list[Encoding]:
+        """See `Codec.locate_all`; texts are encoded on all processors."""
+        encoded = self._tokenizer.encode_batch([frame(text) for text in texts])
+        return [self._located(text, one.ids) for text, one in zip(texts, encoded, strict=True)]
 
     def pieces(self, symbols: Sequence[int]) -> list[bytes]:
         """See `Codec.pieces`."""
@@ -281,7 +292,7 @@ def _byte_places(text: str) -> tuple[Int[np.ndarray, " bytes"], Int[np.ndarray, 
     return first, np.pad(places[1], width, constant_values=NOWHERE)
 
 
-def _byte_of_character() -> dict[str, int]:
+def byte_of_character() -> dict[str, int]:
     """The byte that each character of byte-level BPE stands for (GPT-2's printable alphabet)."""
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in set(printable)]

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_type_hints
@@ -11,8 +12,10 @@ from typing import Any, get_type_hints
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import nn
 
 from worldscope.networks.codecs import BytesCodec, Codec, load_codec
+from worldscope.networks.huggingface import load_bridge, load_hugging_face
 from worldscope.networks.language_model import TrainableModel
 from worldscope.networks.mlstm import MLSTM, MLSTMConfig
 from worldscope.networks.quantised import pack_8bit, unpack_8bit
@@ -63,24 +66,69 @@ def zoo_replicas(name: str) -> tuple[str, ...]:
 
 
 def load_network(
-    name: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    source: Any,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    **settings: Any,
 ) -> Any:
-    """A trained network, ready to run: an `MLSTM` or a `Transformer`.
+    """A trained network, ready to run, behind one interface (`HookedNetwork`).
 
     Args:
-        name: `zoo:<name>` for a shipped network, `zoo:<name>/<checkpoint>` for one of its
-            checkpoints, or a folder written by `save_network`.
+        source: `zoo:<name>` for a shipped network, `zoo:<name>/<checkpoint>` for one of its
+            checkpoints; a folder written by `save_network` or by Hugging Face's
+            `save_pretrained`; a file or folder of llama2.c; a name on the Hugging Face hub; a
+            Hugging Face model in memory; or a `TransformerBridgeConfig`, with `weights`.
         device: Where to put it.
-        dtype: Type of the matrix products, float32 or bfloat16. Cells and gates stay float32.
+        dtype: Type of the matrix products, float32 or bfloat16. The weights of networks of ours
+            stay float32.
+        settings: For Hugging Face: `tokenizer`, `revision`, `compatibility_mode`; for llama2.c:
+            `compatibility_mode`; for a configuration: `weights`, `tokenizer`. See
+            `worldscope.networks.huggingface`.
 
     Raises:
         LookupError: If the zoo has no such network.
-        FileNotFoundError: If the folder holds no network.
+        FileNotFoundError: If there is no such network here or on the hub.
         ValueError: If its files are damaged or do not fit together, or for another dtype.
     """
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype is {dtype}; it must be torch.float32 or torch.bfloat16")
-    folder = _zoo_folder(str(name)[4:]) if str(name).startswith("zoo:") else Path(name)
+    if not isinstance(source, str | Path):
+        return _load_from_memory(source, device, dtype, settings)
+    if str(source).startswith("zoo:"):
+        return _load_own(_zoo_folder(str(source)[4:]), device, dtype, **settings)
+    path = Path(source)
+    for recognised, home, load in _FORMATS:
+        module = import_module(f"worldscope.networks.{home}")
+        if path.exists() and getattr(module, recognised)(path):
+            return getattr(module, load)(path, device=device, dtype=dtype, **settings)
+    if not path.exists() and _HUB_NAME.fullmatch(str(source)) and source not in zoo_names():
+        return load_hugging_face(source, device=device, dtype=dtype, **settings)
+    return _load_own(path, device, dtype, **settings)
+
+
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+_FORMATS = (
+    ("is_hugging_face", "huggingface", "load_hugging_face"),
+    ("is_llama2c", "llama2c", "load_llama2c"),
+)
+"""Formats of others: what recognises one, where it lives, and what loads it."""
+
+
+def _load_from_memory(
+    source: Any, device: str | torch.device, dtype: torch.dtype, settings: dict[str, Any]
+) -> Any:
+    if isinstance(source, nn.Module):
+        return load_hugging_face(source, device=device, dtype=dtype, **settings)
+    if "weights" in settings:
+        return load_bridge(source, device=device, dtype=dtype, **settings)
+    raise ValueError(
+        f"a {type(source).__name__} is no network: give a name, a folder, a Hugging Face model, or "
+        "a TransformerBridgeConfig with weights=..."
+    )
+
+
+def _load_own(folder: Path, device: str | torch.device, dtype: torch.dtype) -> TrainableModel:
     kind, config = _read_config(folder)
     network = kind(config, load_codec(config.codec, _codec_folder(folder)))
     network.load_state_dict(_read_weights(folder / "model.safetensors", network))

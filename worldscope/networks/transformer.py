@@ -1,11 +1,10 @@
 """Transformers of our own: TransformerLens' native architecture, with a codec and a fused pass."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,9 +12,8 @@ from torch.nn import functional
 
 from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
 from worldscope.networks.codecs import Codec
+from worldscope.networks.context_model import ContextModel, ContextOutput
 from worldscope.networks.fused import fused_hooks, hidden_states, unwrap
-from worldscope.networks.generation import pad_right
-from worldscope.networks.hooked import Piece
 from worldscope.networks.language_model import State, TrainableModel
 
 
@@ -44,16 +42,7 @@ class TransformerConfig:
             raise ValueError(f"d_model is {self.d_model}; {self.n_heads} heads cannot share it")
 
 
-class TransformerOutput(NamedTuple):
-    """What a forward pass gives back."""
-
-    logits: Float[Tensor, "batch time n_symbols"]
-    """Scores of the next symbol after each symbol."""
-    reads: dict[str, Float[Tensor, "batch ..."]]
-    """The asked-for activations by canonical hook name, after edits."""
-
-
-class Transformer(TrainableModel):
+class Transformer(ContextModel, TrainableModel):  # pyright: ignore[reportIncompatibleVariableOverride]
     """A language model whose inside is a `TransformerBridge` (`bridge`).
 
     Weights are named as TransformerLens names them: `blocks.0.attn.q.weight`.
@@ -98,7 +87,7 @@ class Transformer(TrainableModel):
         read: Collection[str] = (),
         *,
         logits: bool = True,
-    ) -> TransformerOutput:
+    ) -> ContextOutput:
         """Runs the network without gradients.
 
         Args:
@@ -110,7 +99,7 @@ class Transformer(TrainableModel):
             LookupError: If a hook name is unknown.
             ValueError: If there are more symbols than the network can read together.
         """
-        self._check_length(symbols)
+        self.check_length(symbols)
         symbols = symbols.to(self.device)
         names = self.hook_names(list(read))
         edited = [name for name, point in self.hook_dict.items() if point.edits]
@@ -121,7 +110,7 @@ class Transformer(TrainableModel):
         self.runs += 1
         if scores is None:
             scores = torch.empty(*symbols.shape, 0, device=self.device)
-        return TransformerOutput(scores.float(), {name: reads[name].float() for name in names})
+        return ContextOutput(scores.float(), {name: reads[name].float() for name in names})
 
     def _run_fused(
         self, symbols: Tensor, names: Collection[str], layers: int | None
@@ -145,20 +134,13 @@ class Transformer(TrainableModel):
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
         return run_bridge(self.bridge, symbols, self.hook_dict, names, layers=layers)
 
-    def _check_length(self, symbols: Int[Tensor, "batch time"]) -> None:
-        if symbols.shape[1] > self.config.n_ctx:
-            raise ValueError(
-                f"{symbols.shape[1]} symbols are more than the {self.config.n_ctx} that this "
-                "network can read together; shorten the text"
-            )
-
     def logits(self, symbols: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time n_symbols"]:
         """Scores of the next symbol, with gradients and without hooks.
 
         Raises:
             ValueError: If there are more symbols than the network can read together.
         """
-        self._check_length(symbols)
+        self.check_length(symbols)
         model = self.bridge.original_model
         with self._arithmetic():
             scores = unwrap(model.head)(hidden_states(model, symbols))
@@ -172,71 +154,13 @@ class Transformer(TrainableModel):
         much before it.
         """
         nats = 0.0
-        for start, first, end in self._windows(streams.shape[1] - 1):
+        for start, first, end in self.windows(streams.shape[1] - 1):
             logits = self.logits(streams[:, start:end])[:, first - start :]
             targets = streams[:, first + 1 : end + 1]
             nats += functional.cross_entropy(
                 logits.flatten(0, 1), targets.flatten().long(), reduction="sum"
             ).item()
         return nats
-
-    def stream_reads(
-        self,
-        inputs: Int[Tensor, "batch time"],
-        lengths: Int[np.ndarray, " batch"],
-        names: Sequence[str],
-        *,
-        chunk: int,
-    ) -> Iterator[Piece]:
-        """See `HookedNetwork.stream_reads`; pieces are as long as the context allows.
-
-        Raises:
-            ValueError: If a hook has other axes than batch, time and d.
-        """
-        for name in names:
-            if self.hook_dict[name].axes[:2] != ("batch", "time"):
-                axes = ", ".join(self.hook_dict[name].axes)
-                raise ValueError(
-                    f"{name} has the axes ({axes}); a stream needs batch and time first"
-                )
-        for start, first, end in self._windows(inputs.shape[1]):
-            alive = int((lengths > first).sum())
-            output = self(inputs[:alive, start:end], read=names, logits=False)
-            new = {name: acts[:, first - start :] for name, acts in output.reads.items()}
-            yield Piece(first, end, new)
-
-    def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
-        """See `LanguageModel.begin`; the state is the texts so far, and how long each is."""
-        state = pad_right(prompts, self.device)
-        return self._last_scores(*state), state
-
-    def go_on(
-        self, symbols: Int[Tensor, " batch"], state: State, step: int
-    ) -> tuple[Float[Tensor, "batch n"], State]:
-        """See `LanguageModel.go_on`; as much as the context holds is read again."""
-        texts, lengths = state
-        texts = functional.pad(texts, (0, 1))
-        texts[torch.arange(len(texts), device=self.device), lengths] = symbols
-        return self._last_scores(texts, lengths + 1), (texts, lengths + 1)
-
-    def _last_scores(
-        self, texts: Int[Tensor, "batch longest"], lengths: Int[Tensor, " batch"]
-    ) -> Float[Tensor, "batch n"]:
-        """Scores of the symbol after each text, from the last symbols that the context holds."""
-        width = min(self.config.n_ctx, texts.shape[1])
-        first = (lengths - width).clamp_min(0)
-        places = first.unsqueeze(1) + torch.arange(width, device=self.device)
-        output = self(texts.take_along_dim(places, dim=1))
-        return output.logits[torch.arange(len(texts), device=self.device), lengths - first - 1]
-
-    def _windows(self, length: int) -> Iterator[tuple[int, int, int]]:
-        """(start, first, end): where a window begins, its first step that is new, and its end."""
-        first, context = 0, self.config.n_ctx
-        while first < length:
-            start = max(0, first - context // 2)
-            end = min(start + context, length)
-            yield start, first, end
-            first = end
 
     def state_dict(self, *args: Any, **settings: Any) -> dict[str, Tensor]:
         """Weights by TransformerLens' names."""

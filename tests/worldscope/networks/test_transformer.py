@@ -264,7 +264,7 @@ def test_states_of_a_transformer_are_reduced_like_any_others(gpt: Transformer) -
         ("hook_pattern", "batch, head, query, key"),
         ("hook_z", "batch, time, head, d"),
     ):
-        with pytest.raises(ValueError, match=rf"has the axes \({axes}\); a stream"):
+        with pytest.raises(ValueError, match=rf"has the axes \({axes}\); states are"):
             read_states(gpt, ["one text"], f"blocks.0.attn.{name}")
     (final,) = read_states(gpt, ["one text"], "hook_embed", "final")
     assert final == ("embed.hook_out", "final")
