@@ -42,6 +42,7 @@ EXPORTS = [
     "stream_activations",
     "stream_states",
     "unit_feature",
+    "wrap",
 ]
 HEAVY = ["torch", "transformer_lens", "transformers", "sklearn", "plotly", "streamlit", "datasets"]
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
     from worldscope.measures import split_groups as split_groups
     from worldscope.networks.loading import load_network as load_network
     from worldscope.networks.loading import save_network as save_network
+    from worldscope.networks.wrapped import wrap as wrap
     from worldscope.runs import list_runs as list_runs
     from worldscope.runs import load_run as load_run
     from worldscope.steering.edits import Ablate as Ablate
@@ -69,6 +70,7 @@ _HOME_OF = {
     "direction_feature": "worldscope.features.feature",
     "load_feature": "worldscope.features.feature",
     "save_network": "worldscope.networks.loading",
+    "wrap": "worldscope.networks.wrapped",
     "split_groups": "worldscope.measures",
     "mean_interval": "worldscope.measures",
     "max_null": "probes.best_of_many",

@@ -44,8 +44,8 @@ class HookPoint:
     calls: int = 0
     """How many steps have passed through the edits so far."""
 
-    def apply(self, value: Float[Tensor, "batch d"], step: int) -> Float[Tensor, "batch d"]:
-        """Passes the value of one step of a recurrence through the edits, as (batch, 1, d)."""
+    def apply(self, value: Float[Tensor, "batch ..."], step: int) -> Float[Tensor, "batch ..."]:
+        """Passes the value of one step of a recurrence through the edits, as (batch, 1, …)."""
         self.step = step
         return self.edited(value.unsqueeze(1)).squeeze(1)
 
@@ -255,7 +255,7 @@ class HookedNetwork(nn.Module):
         total = hashlib.sha256()
         for name, tensor in sorted(self.state_dict().items()):
             total.update(name.encode())
-            total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            total.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
         return total.hexdigest()[:16]
 
 

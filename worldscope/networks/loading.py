@@ -77,8 +77,9 @@ def load_network(
     Args:
         source: `zoo:<name>` for a shipped network, `zoo:<name>/<checkpoint>` for one of its
             checkpoints; a folder written by `save_network` or by Hugging Face's
-            `save_pretrained`; a file or folder of llama2.c; a name on the Hugging Face hub; a
-            Hugging Face model in memory; or a `TransformerBridgeConfig`, with `weights`.
+            `save_pretrained`; a file or folder of llama2.c, of a character LSTM of TensorFlow, or
+            of the MDN-RNN of World Models; a name on the Hugging Face hub; a Hugging Face model in
+            memory; or a `TransformerBridgeConfig`, with `weights`.
         device: Where to put it.
         dtype: Type of the matrix products, float32 or bfloat16. The weights of networks of ours
             stay float32.
@@ -110,6 +111,8 @@ def load_network(
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _FORMATS = (
     ("is_hugging_face", "huggingface", "load_hugging_face"),
+    ("is_char_lstm", "char_lstm", "load_char_lstm"),
+    ("is_mdn_rnn", "mdn_rnn", "load_mdn_rnn"),
     ("is_llama2c", "llama2c", "load_llama2c"),
 )
 """Formats of others: what recognises one, where it lives, and what loads it."""
