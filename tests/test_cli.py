@@ -177,3 +177,87 @@ def test_train_writes_a_network_that_loads_and_goes_on_where_it_stopped(
     steps = [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()]
     assert steps[-1] == max(steps) == round(4000 / 64)
     assert load_network(out).config.d_hidden == 8
+
+
+def test_activations_are_collected_described_verified_and_refused(
+    capsys: pytest.CaptureFixture[str], network: Path, labelled: Path, tmp_path: Path
+) -> None:
+    from worldscope.activations.store import load_store
+
+    out = str(tmp_path / "acts")
+    command = ["collect", "--network", str(network), "--data", str(labelled), "--out", out]
+    command += ["--text-column", "body", "--label-column", "loud", "--dtype", "bfloat16"]
+    status, printed, _ = run(capsys, *command, "--hooks", "[hook_c,hook_h]", "--limit", "20")
+    assert status == 0
+    assert "ActivationStore(" in printed
+    store = load_store(out)
+    assert store.hooks == ["lstm.0.hook_c", "lstm.0.hook_h"]
+    assert len(set(store.labels("sequence"))) == 20
+    assert set(store.labels("label")) == {0, 1}
+    status, printed, _ = run(capsys, "store", "info", out)
+    assert status == 0
+    assert "lstm.0.hook_c (8,)" in printed
+    assert run(capsys, "store", "verify", out)[1].startswith(f"{out} is whole")
+    status, _, err = run(capsys, *command, "--hooks", "hook_c", "--limit", "20")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "another hook list" in err
+    shard = Path(out) / store.manifest.shards[0].acts
+    shard.write_bytes(shard.read_bytes()[:-1])
+    status, _, err = run(capsys, "store", "verify", "--folder", out)
+    assert status == 1
+    assert "shard-00000.safetensors has changed" in err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--hooks", "hook_x"], "no hook point is called 'hook_x'"),
+        (["--text-column", "no"], "has no column 'no'"),
+        (["--limit", "0"], "limit is 0"),
+        (["--read.positions", "first"], "positions is 'first'"),
+    ],
+)
+def test_collecting_says_in_one_sentence_what_is_wrong(
+    capsys: pytest.CaptureFixture[str],
+    network: Path,
+    labelled: Path,
+    tmp_path: Path,
+    wrong: list[str],
+    said: str,
+) -> None:
+    given = {
+        "--network": str(network),
+        "--data": str(labelled),
+        "--hooks": "hook_c",
+        "--text-column": "body",
+        "--out": str(tmp_path / "acts"),
+        wrong[0]: wrong[1],
+    }
+    status, _, err = run(capsys, "collect", *(word for pair in given.items() for word in pair))
+    assert status != 0
+    assert said in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.glob("acts/*.safetensors"))
+
+
+def test_a_network_is_trained_on_several_sources(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from worldscope.networks.loading import load_network
+
+    for name in ("one", "two"):
+        lines = (f"line {n} of file {name}, to learn from" for n in range(150))
+        (tmp_path / f"{name}.txt").write_text("\n".join(lines))
+    sources = f"[{tmp_path / 'one.txt'},{tmp_path / 'two.txt'}]"
+    command = ["train", "mlstm", "--data", sources, "--out", str(tmp_path / "net")]
+    small = ["--hidden", "8", "--training.batch", "4", "--training.chunk", "16"]
+    status, _, _ = run(capsys, *command, *small, "--training.total-bytes", "2000")
+    assert status == 0
+    assert load_network(tmp_path / "net").config.d_hidden == 8
+
+
+def test_the_subject_of_a_command_needs_no_option(
+    capsys: pytest.CaptureFixture[str], network: Path
+) -> None:
+    assert run(capsys, "hooks", str(network)) == run(capsys, "hooks", "--network", str(network))
+    assert "lstm.0.hook_c" in run(capsys, "hooks", str(network))[1]

@@ -2,6 +2,8 @@
 
     python -m experiments.sentiment_neuron.ship --training trainings/mlstm-bytes-512-imdb \\
         --name reviews-mlstm --data DATA --command "worldscope train mlstm …"
+
+A network that read other text beside the reviews says so with `--also`.
 """
 
 import json
@@ -12,7 +14,7 @@ from jsonargparse import auto_cli
 
 from evidence.compression import compression_baselines
 from worldscope.networks.corpus import pack
-from worldscope.networks.loading import ZOO, load_network, megabytes, save_network
+from worldscope.networks.loading import ZOO, Storage, load_network, megabytes, save_network
 from worldscope.networks.training import bits_per_byte
 from worldscope.worlds.reviews import load_reviews
 
@@ -27,6 +29,8 @@ def ship(
     test_bytes: int = 2_000_000,
     ngram_bytes: int = 40_000_000,
     continued_mb: float = 0.0,
+    storage: Storage = "float32",
+    also: str = "",
     zoo: str = str(ZOO),
 ) -> None:
     """Writes a network of the zoo and its card.
@@ -40,21 +44,24 @@ def ship(
         ngram_bytes: How much training text the n-gram model counts.
         continued_mb: Megabytes that the network had read before this training, if it continued the
             network of this name in the zoo, whose checkpoints then stay.
+        storage: Type of the stored weights.
+        also: A sentence on what else it was trained on.
         zoo: Where to write.
     """
     source, target = Path(training), Path(zoo) / name
-    save_network(load_network(source), target)
+    save_network(load_network(source), target, storage=storage)
     for checkpoint in target.glob("checkpoints/*MB"):
         if megabytes(checkpoint) > continued_mb:
             shutil.rmtree(checkpoint)
     for snapshot in source.glob("snapshots/*MB"):
         small = target / "checkpoints" / f"{megabytes(snapshot) + continued_mb:g}MB"
-        save_network(load_network(snapshot), small, eight_bit=True)
+        save_network(load_network(snapshot), small, storage="int8")
         (small / "codec.json").unlink(missing_ok=True)
     size = (target / "model.safetensors").stat().st_size
     if size > LARGEST_FILE:
         raise ValueError(f"{target} has {size:,} bytes of weights; the zoo takes {LARGEST_FILE:,}")
     facts = _facts(source, target, data, test_bytes, ngram_bytes, continued_mb)
+    facts |= {"storage": storage, "also": also}
     (target / "card.json").write_text(json.dumps(facts, indent=2) + "\n")
     (target / "CARD.md").write_text(_card(name, facts, command))
 
@@ -129,8 +136,11 @@ def _card(name: str, facts: dict, command: str) -> str:
     return CARD.format(
         name=name,
         command=command,
-        config=config,
+        described=DESCRIBED[config["kind"]].format(config=config),
+        storage=facts["storage"],
+        data_also=f"\n{facts['also']}\n" if facts["also"] else "",
         training=training,
+        shape=training["decay"] if training["decay"] == "cosine" else "linear",
         weights_bytes=facts["weights_bytes"],
         digest=facts["digest"],
         read_mb=training["bytes_seen"] / 1e6 - training["continued_mb"],
@@ -160,11 +170,24 @@ def _bits_table(facts: dict) -> str:
     return "\n".join(f"| {label} | {bits:.3f} |" for label, bits in rows.items())
 
 
+DESCRIBED = {
+    "mlstm": (
+        "A multiplicative LSTM language model of film reviews (Krause et al. 2016; Radford et al. "
+        "2017):\n{config[d_hidden]} units, embedding {config[d_embed]}, weight normalisation, "
+        "codec {config[codec]}\n({config[n_symbols]:,} symbols)."
+    ),
+    "transformer": (
+        "A transformer language model of film reviews, pre-norm with learned positions (Radford et "
+        "al. 2019):\n{config[n_layers]} blocks, {config[d_model]} wide, {config[n_heads]} heads, "
+        "context {config[n_ctx]}, codec {config[codec]} ({config[n_symbols]:,}\nsymbols)."
+    ),
+}
+"""First paragraph of a card, by kind of network."""
+
 CARD = """# zoo:{name}
 
-A multiplicative LSTM language model of film reviews (Krause et al. 2016; Radford et al. 2017):
-{config[d_hidden]} units, embedding {config[d_embed]}, weight normalisation, codec {config[codec]}
-({config[n_symbols]:,} symbols). {weights_bytes:,} bytes of float32 weights, digest `{digest}`.
+{described}
+{weights_bytes:,} bytes of {storage} weights, digest `{digest}`.
 
 ## Data
 
@@ -172,14 +195,15 @@ The training and unlabelled reviews of the Large Movie Review Dataset (Maas et a
 word vectors for sentiment analysis", ACL; the data set states no licence and asks for the
 citation), without the texts that also occur in its test part and without reviews of the test part's
 films. One film in a hundred is held out for validation. No label was used.
-
+{data_also}
 ## Training
 
 `{command}`
 
 {training[steps]:,} steps of {training[batch]} streams × {training[chunk]} symbols: {read_mb:.1f} MB
-of text{continued}, of a corpus of about 97 MB. Adam, peak rate {training[lr]}, falling linearly to
-zero over the last {decay:.0%}; gradient norm at most {training[clip]}; seed {training[seed]}.
+of text{continued}. Adam, peak rate {training[lr]}, falling to zero ({shape}) over the last
+{decay:.0%}; weight decay {training[weight_decay]}; gradient norm at most {training[clip]}; seed
+{training[seed]}.
 
 ## Bits per byte
 

@@ -48,7 +48,7 @@ def test_a_shipment_holds_the_network_its_checkpoints_and_its_figures(
     assert facts["training"]["bytes_seen"] == 4_000
     assert list(facts["bits_per_byte"]) == ["0.001MB", "0.002MB", "final"]
     card = (tmp_path / "net" / "CARD.md").read_text()
-    assert "20 steps of 4 streams × 50 symbols: 0.0 MB\nof text, of a corpus" in card
+    assert "20 steps of 4 streams × 50 symbols: 0.0 MB\nof text. Adam" in card
     assert f"| **this network** | {facts['bits_per_byte']['final']:.3f} |" in card
     assert 'in 8 bits: `ws.load_network("zoo:net/<checkpoint>")`.' in card
 

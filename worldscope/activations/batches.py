@@ -1,9 +1,9 @@
 """Batches of a store's rows: one uniform permutation, bounded memory, a cursor that can be saved.
 
-Rows are taken from the memory map several batches at a time and in the order on disk, and handed
-on in the order of the permutation.
+A store that memory has room for is first read into the page cache in the order on disk.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ from worldscope.activations.permutation import Permutation
 if TYPE_CHECKING:
     from worldscope.activations.store import ActivationStore
 
-_TOGETHER = 128e6
-"""Bytes of rows that are gathered at once."""
+_HELD_BY_US = 3
+"""References to a piece while it is looked at: the list, the loop and the question itself."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,20 @@ class Batches:
         last = len(self.store)
         if self.drop_last:
             last -= last % self.batch_size
+        if self.shuffle:
+            self.store.bring_in()
+        memory = {name: Memory() for name in self.hooks}
+        scratch = {name: self._room(name, Memory()) for name in self.hooks}
         while self.next_row < last:
-            first, stop = self.next_row, min(self.next_row + self._gathered(), last)
-            rows = self._rows(first, stop)
-            acts = {name: self.store.gather(name, rows) for name in self.hooks}
-            for start in range(0, len(rows), self.batch_size):
-                part = slice(start, start + self.batch_size)
-                self.next_row = first + min(part.stop, len(rows))
-                yield RowBatch(rows[part], {name: taken[part] for name, taken in acts.items()})
+            rows = self._rows(self.next_row, min(self.next_row + self.batch_size, last))
+            acts = {
+                name: self.store.gather(
+                    name, rows, self._room(name, memory[name])[: len(rows)], scratch[name]
+                )
+                for name in self.hooks
+            }
+            self.next_row += len(rows)
+            yield RowBatch(rows, acts)
 
     def take(self) -> RowBatch:
         """The next batch alone."""
@@ -104,9 +110,27 @@ class Batches:
     def _rows(self, first: int, stop: int) -> np.ndarray:
         return np.arange(first, stop) if self._order is None else self._order(first, stop)
 
-    def _gathered(self) -> int:
-        """Rows that are gathered at once: whole batches."""
+    def _room(self, name: str, memory: "Memory") -> Float[Tensor, "batch ..."]:
+        """Room for a batch of a hook."""
         source = self.store.manifest.source
-        numbers = sum(int(np.prod(source.hooks[name])) for name in self.hooks)
-        row = numbers * getattr(torch, source.dtype).itemsize
-        return max(1, int(_TOGETHER / max(row, 1) / self.batch_size)) * self.batch_size
+        shape = (self.batch_size, *source.hooks[name])
+        return memory.empty(shape, getattr(torch, source.dtype))
+
+
+class Memory:
+    """Pieces of memory of one size, given again once nobody holds a tensor in them.
+
+    The first use of fresh memory costs more than copying a batch into it.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: list[bytearray] = []
+
+    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """An uninitialised tensor; the shape is the same in every call."""
+        for piece in self.pieces:
+            if sys.getrefcount(piece) <= _HELD_BY_US:
+                return torch.frombuffer(piece, dtype=dtype).view(shape)
+        piece = bytearray(int(np.prod(shape)) * dtype.itemsize)
+        self.pieces.append(piece)
+        return torch.frombuffer(piece, dtype=dtype).view(shape)

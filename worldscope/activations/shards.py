@@ -8,7 +8,7 @@ import mmap
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -24,6 +24,8 @@ from worldscope.runs.files import replacing
 _ALIGNED = 64
 _TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 _BLOCK = 1 << 22
+_POPULATE_READ = 22
+"""`MADV_POPULATE_READ` of Linux, which Python does not name."""
 
 
 class NewShard:
@@ -90,10 +92,16 @@ def checksum(path: Path) -> str:
     return total.hexdigest()
 
 
-def map_acts(path: Path) -> dict[str, Float[Tensor, "rows ..."]]:
-    """The tensors of a shard, in place: nothing is read until it is used.
+class MappedShard(NamedTuple):
+    """A shard in place: nothing is read until it is used."""
 
-    They must not be written to.
+    acts: dict[str, Float[Tensor, "rows ..."]]
+    """Its tensors, which must not be written to."""
+    memory: mmap.mmap
+
+
+def map_shard(path: Path) -> MappedShard:
+    """Maps a shard.
 
     Raises:
         ValueError: If the file is truncated or not a shard.
@@ -103,16 +111,37 @@ def map_acts(path: Path) -> dict[str, Float[Tensor, "rows ..."]]:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         start = 8 + int.from_bytes(mapped[:8], "little")
         entries = json.loads(mapped[8:start])
-        return {
+        acts = {
             name: _tensor(mapped, start, entry)
             for name, entry in entries.items()
             if name != "__metadata__"
         }
+        return MappedShard(acts, mapped)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ValueError(
             f"{path} is truncated or not a shard ({error}); `worldscope store verify` lists what "
             "is damaged"
         ) from None
+
+
+def read_ahead(mapped: mmap.mmap, path: Path) -> None:
+    """Has all of a map in memory, read in the order on disk."""
+    try:
+        mapped.madvise(_POPULATE_READ)
+    except (OSError, AttributeError):  # an older kernel, or another system
+        with path.open("rb", buffering=0) as file:
+            while file.read(_BLOCK):
+                pass
+
+
+def available_memory() -> float:
+    """Bytes that the system can give without swapping; none where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 0.0
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
+    return float(found[0]) * 1024 if found else 0.0
 
 
 def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:

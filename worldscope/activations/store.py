@@ -12,7 +12,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldscope.activations.manifest import Manifest, read_manifest
-from worldscope.activations.shards import checksum, map_acts, read_rows, read_schema
+from worldscope.activations.shards import (
+    MappedShard,
+    available_memory,
+    checksum,
+    map_shard,
+    read_ahead,
+    read_rows,
+    read_schema,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -81,19 +89,47 @@ class ActivationStore:
         empty = torch.empty(0, *source.hooks[name], dtype=getattr(torch, source.dtype))
         return torch.cat(parts) if parts else empty
 
-    def gather(self, hook: str | None, rows: Int[np.ndarray, " n"]) -> Float[Tensor, "n ..."]:
-        """Activations of any rows, in the order asked for; they are read in the order on disk."""
+    def gather(
+        self,
+        hook: str | None,
+        rows: Int[np.ndarray, " n"],
+        out: Float[Tensor, "n ..."] | None = None,
+        scratch: Float[Tensor, "m ..."] | None = None,
+    ) -> Float[Tensor, "n ..."]:
+        """Activations of any rows, in the order asked for.
+
+        Args:
+            hook: As in `acts`.
+            rows: Which rows.
+            out: Where to write them; new memory if None.
+            scratch: At least as large, for a caller who gathers again and again.
+        """
         name = self.hook_name(hook)
         source = self.manifest.source
-        out = torch.empty(len(rows), *source.hooks[name], dtype=getattr(torch, source.dtype))
-        order = np.argsort(rows)
-        ends = np.searchsorted(rows[order], self.shard_starts)
-        for shard, (first, last) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+        if out is None:
+            out = torch.empty(len(rows), *source.hooks[name], dtype=getattr(torch, source.dtype))
+        by_shard = torch.empty_like(out) if scratch is None else scratch
+        shard_of = np.searchsorted(self.shard_starts, rows, side="right") - 1
+        order = np.argsort(shard_of, kind="stable")
+        ends = np.searchsorted(shard_of[order], np.arange(len(self.shards) + 1))
+        inside = torch.from_numpy(rows[order] - self.shard_starts[shard_of[order]])
+        for tensors, first, last in zip(self.shards, ends[:-1], ends[1:], strict=True):
             if first < last:
-                places = torch.from_numpy(order[first:last])
-                inside = torch.from_numpy(rows[order[first:last]] - self.shard_starts[shard])
-                out[places] = self.shards[shard][name].index_select(0, inside)
-        return out
+                part = by_shard[first:last]
+                torch.index_select(tensors[name], 0, inside[first:last], out=part)
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return torch.index_select(by_shard[: len(rows)], 0, torch.from_numpy(back), out=out)
+
+    def bring_in(self) -> None:
+        """Reads the shards into the page cache in the order on disk, if memory has room for them.
+
+        Reading rows at random is then as fast as memory; it takes no memory of the process's own.
+        """
+        size = sum((self.folder / shard.acts).stat().st_size for shard in self.manifest.shards)
+        if size < 0.8 * available_memory():
+            for shard, mapped in zip(self.manifest.shards, self.mapped, strict=True):
+                read_ahead(mapped.memory, self.folder / shard.acts)
 
     def rows(
         self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
@@ -188,23 +224,29 @@ class ActivationStore:
             raise LookupError(f"the store has no single hook {hook!r}; it has {', '.join(names)}")
         return found[0]
 
-    @cached_property
+    @property
     def shards(self) -> list[dict[str, Tensor]]:
         """The memory-mapped tensors of every shard, by hook.
 
         Raises:
             ValueError: If a shard is damaged, or not of the shape that the manifest says.
         """
+        return [mapped.acts for mapped in self.mapped]
+
+    @cached_property
+    def mapped(self) -> list[MappedShard]:
+        """Every shard, mapped; see `shards`."""
         return [self._mapped(index) for index in range(len(self.manifest.shards))]
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process, which maps the shards itself."""
-        return {name: value for name, value in vars(self).items() if name != "shards"}
+        return {name: value for name, value in vars(self).items() if name != "mapped"}
 
-    def _mapped(self, index: int) -> dict[str, Tensor]:
+    def _mapped(self, index: int) -> MappedShard:
         shard = self.manifest.shards[index]
         file = self.folder / shard.acts
-        tensors = map_acts(file)
+        mapped = map_shard(file)
+        tensors = mapped.acts
         for name, shape in self.manifest.source.hooks.items():
             found = tuple(tensors[name].shape) if name in tensors else None
             if found != (shard.n_rows, *shape):
@@ -212,7 +254,7 @@ class ActivationStore:
                     f"{file} holds {name} as {found}, not {(shard.n_rows, *shape)}; it is not of "
                     "this store"
                 )
-        return tensors
+        return mapped
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         stop = len(self) if stop is None else stop

@@ -1,7 +1,8 @@
 """Reading and editing inside a `TransformerBridge` of TransformerLens."""
 
 import re
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,33 +12,59 @@ from worldscope.networks.hooked import HookPoint
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 _MATRICES = ("hook_pattern", "hook_attn_scores")
-_NOT_OBEYED = ("hook_attn_scores",)
-"""Native attention only shows these: it goes on with what they were before an edit."""
 
 
-def bridge_points(
-    bridge: Any, symbols: Tensor, *, native: bool = True
-) -> tuple[dict[str, HookPoint], dict[str, str]]:
+@torch.no_grad()
+def bridge_points(bridge: Any, symbols: Tensor) -> tuple[dict[str, HookPoint], dict[str, str]]:
     """The hook points that fire, by canonical name, and the canonical name of every alias.
 
     Args:
         bridge: A `TransformerBridge`.
-        symbols: (batch, time), what is read to find out.
-        native: Whether it is of TransformerLens' own architecture.
+        symbols: (1, time), what is read to find out.
     """
     from transformer_lens.model_bridge.bridge_core import build_alias_to_canonical_map
 
     aliases = build_alias_to_canonical_map(bridge.hook_dict)
-    with torch.no_grad():
-        _, cache = bridge.run_with_cache(symbols)
-    points = {
-        name: HookPoint(
-            name, value.shape[-1], axes, editable=not (native and name.endswith(_NOT_OBEYED))
-        )
+    _, cache = bridge.run_with_cache(symbols.expand(2, -1))
+    read = {
+        name: value
         for name, value in cache.items()
-        if name not in aliases and value.is_floating_point() and (axes := _axes(name, value))
+        if name not in aliases and value.is_floating_point() and _axes(name, value)
+    }
+    obeyed = _obeyed_kinds(bridge, symbols, list(read))
+    points = {
+        name: HookPoint(name, value.shape[-1], _axes(name, value), editable=_kind(name) in obeyed)
+        for name, value in read.items()
     }
     return points, {alias: name for alias, name in aliases.items() if name in points}
+
+
+def _obeyed_kinds(bridge: Any, symbols: Tensor, names: Sequence[str]) -> set[str]:
+    """Kinds of hooks whose edits change the scores: each is tried in a row of its own.
+
+    Attention that is left to the original network, for one, only shows its pattern.
+    """
+    first = {_kind(name): name for name in reversed(names)}
+    last = {_kind(name): name for name in names}
+    tried = list(dict.fromkeys([*first.values(), *last.values()]))
+    noise = torch.Generator().manual_seed(0)
+
+    def at(row: int) -> Any:
+        def visit(value: Tensor, hook: Any) -> Tensor:
+            changed = value.clone()
+            size = 1 + value[row].nan_to_num(0, 0, 0).abs().max()
+            changed[row] = size * torch.randn(value.shape[1:], generator=noise).to(value)
+            return changed
+
+        return visit
+
+    rows = symbols.expand(len(tried), -1)
+    plain = bridge(rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of edits that are not obeyed
+        edited = bridge.run_with_hooks(rows, fwd_hooks=[(n, at(r)) for r, n in enumerate(tried)])
+    same = (edited - plain).abs().flatten(1).amax(1) <= 1e-5 * plain.abs().max()
+    return {_kind(name) for name, unchanged in zip(tried, same, strict=True) if not unchanged}
 
 
 def run_bridge(
@@ -84,8 +111,15 @@ def blocks_needed(names: Collection[str]) -> int | None:
     return deepest
 
 
+def _kind(name: str) -> str:
+    """The name of a hook in any block."""
+    return _BLOCK.sub("blocks.", name)
+
+
 def _axes(name: str, value: Tensor) -> tuple[str, ...]:
-    """Names of the axes of what is read; none for what is not of a batch of texts."""
+    """Names of the axes of what is read of two texts; none for what is not of each of them."""
+    if not value.ndim or len(value) != 2:
+        return ()
     if name.endswith(_MATRICES):
         return ("batch", "head", "query", "key")
     return {3: ("batch", "time", "d"), 4: ("batch", "time", "head", "d")}.get(value.ndim, ())

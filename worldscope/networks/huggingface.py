@@ -1,7 +1,7 @@
 """Transformers of Hugging Face and of TransformerLens, through a `TransformerBridge`."""
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
 from worldscope.networks.codecs import Codec
 from worldscope.networks.context_model import ContextModel, ContextOutput
-from worldscope.networks.tokenizer_codec import NoCodec, TokenizerCodec
+from worldscope.networks.plain_pass import PlainPass, plain_pass, twin
+from worldscope.networks.tokenizer_codec import NoCodec, TokenizerCodec, read_tokenizer
 
 
 class BridgedModel(ContextModel):
@@ -22,13 +23,19 @@ class BridgedModel(ContextModel):
     Inputs are padded at the end: what follows a symbol cannot change it, so that no mask is needed.
     """
 
-    def __init__(self, bridge: Any, codec: Codec | None = None, *, native: bool = False):
-        """Finds out where the network can be read, by reading two symbols.
+    def __init__(
+        self, bridge: Any, codec: Codec | None = None, *, original: nn.Module | None = None
+    ):
+        """Finds out where the network can be read and edited, by reading a few symbols.
 
         Args:
             bridge: A `TransformerBridge`; it is used as it is.
             codec: How texts become symbols; none are read without.
-            native: Whether it is of TransformerLens' own architecture.
+            original: The model that it bridges, from `plain_pass.twin`, to run where that is
+                faster.
+
+        Raises:
+            ValueError: If what follows a symbol changes what is read at it.
         """
         super().__init__()
         self.bridge = bridge.eval().requires_grad_(False)
@@ -36,8 +43,12 @@ class BridgedModel(ContextModel):
         self.n_symbols = int(bridge.cfg.d_vocab)
         self.codec = codec or NoCodec(self.n_symbols)
         self.dtype = next(bridge.parameters()).dtype
-        few = torch.zeros(1, min(2, self.context), dtype=torch.long, device=self.device)
-        self.hook_dict, self.aliases = bridge_points(bridge, few, native=native)
+        few = torch.arange(min(4, self.context), device=self.device).unsqueeze(0) % self.n_symbols
+        self._check_causal()
+        self.hook_dict, self.aliases = bridge_points(bridge, few)
+        self._plain: PlainPass | None = None
+        if original is not None:
+            self._plain = plain_pass(original, bridge, few, self.hook_dict)
 
     @torch.no_grad()
     def forward(
@@ -62,13 +73,32 @@ class BridgedModel(ContextModel):
         self.check_length(symbols)
         symbols = symbols.to(self.device).long()
         names = self.hook_names(list(read))
-        edited = [name for name, point in self.hook_dict.items() if point.edits]
-        layers = None if logits else blocks_needed([*names, *edited])
-        scores, reads = run_bridge(self.bridge, symbols, self.hook_dict, names, layers=layers)
+        scores, reads = self._run(symbols, names, logits)
         self.runs += 1
         if scores is None or not logits:
             scores = torch.empty(*symbols.shape, 0, device=self.device)
         return ContextOutput(scores.float(), {name: reads[name].float() for name in names})
+
+    @torch.no_grad()
+    def _check_causal(self) -> None:
+        pair = torch.tensor([[0, 0], [0, self.n_symbols - 1]], device=self.device)
+        one, other = self.bridge(pair[:, : self.context])[:, 0].float()
+        limit = max(1e-4, 2 * torch.finfo(self.dtype).eps)
+        if (one - other).abs().max() > limit * (one - one.mean()).abs().max():
+            raise ValueError(
+                "what follows a symbol changes what this network reads at it, so that it does not "
+                "predict the next symbol; read it through ws.wrap"
+            )
+
+    def _run(
+        self, symbols: Tensor, names: Sequence[str], logits: bool
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        edited = [name for name, point in self.hook_dict.items() if point.edits]
+        plain = self._plain
+        if plain and plain.has([*names, *edited]) and not edited and plain.shares(self.bridge):
+            return plain(symbols, names, logits=logits)
+        layers = None if logits else blocks_needed([*names, *edited])
+        return run_bridge(self.bridge, symbols, self.hook_dict, names, layers=layers)
 
     def encode(self, text: Any, *, end: bool = True) -> list[int]:
         """Symbols of a text; a row of symbols passes through.
@@ -113,16 +143,14 @@ def load_hugging_face(
         ValueError: If it is of an architecture that TransformerLens does not know, or not causal.
     """
     if isinstance(source, nn.Module):
-        bridge = _bridge_module(copy.deepcopy(source).to(device, dtype))
+        model = copy.deepcopy(source)
     elif Path(source).is_dir():
-        bridge, tokenizer = _bridge_folder(Path(source), tokenizer, device, dtype)
+        model, tokenizer = _read_folder(Path(source), tokenizer, dtype)
     else:
         bridge = _bridge_hub(str(source), tokenizer, device, dtype, revision)
-        tokenizer = tokenizer or bridge.tokenizer
-    if compatibility_mode:
-        bridge.enable_compatibility_mode(disable_warnings=True)
-    codec = None if tokenizer is None else TokenizerCodec(tokenizer, int(bridge.cfg.d_vocab))
-    return BridgedModel(bridge, codec)
+        return _finished(bridge, tokenizer or bridge.tokenizer, compatibility_mode, None)
+    original = twin(_cast(model, device, dtype))
+    return _finished(_bridge_module(model), tokenizer, compatibility_mode, original)
 
 
 def load_bridge(
@@ -157,7 +185,7 @@ def load_bridge(
             raise ValueError(f"the weights hold {name} as {found}; the configuration asks {asked}")
     bridge.load_state_dict(tensors)
     codec = None if tokenizer is None else TokenizerCodec(tokenizer, int(config.d_vocab))
-    return BridgedModel(bridge.to(device, dtype), codec, native=True)
+    return BridgedModel(_cast(bridge, device, dtype), codec)
 
 
 def is_hugging_face(folder: Path) -> bool:
@@ -169,6 +197,24 @@ def is_hugging_face(folder: Path) -> bool:
         return "model_type" in json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+
+
+def _finished(
+    bridge: Any, tokenizer: Any, compatibility_mode: bool, original: nn.Module | None
+) -> BridgedModel:
+    if compatibility_mode:
+        bridge.enable_compatibility_mode(disable_warnings=True)
+        original = None  # its weights are no longer those of the bridge
+    codec = None if tokenizer is None else TokenizerCodec(tokenizer, int(bridge.cfg.d_vocab))
+    return BridgedModel(bridge, codec, original=original)
+
+
+def _cast(model: nn.Module, device: str | torch.device, dtype: torch.dtype) -> nn.Module:
+    """Moves a model; only weights change their type, since rotary angles would become wrong."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+    return model.to(device)
 
 
 def _bridge_module(model: nn.Module) -> Any:
@@ -187,21 +233,21 @@ def _bridge_module(model: nn.Module) -> Any:
         ) from None
 
 
-def _bridge_folder(
-    folder: Path, tokenizer: Any, device: str | torch.device, dtype: torch.dtype
-) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def _read_folder(folder: Path, tokenizer: Any, dtype: torch.dtype) -> tuple[nn.Module, Any]:
+    from transformers import AutoModelForCausalLM
 
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"{folder} holds no causal model in safetensors: {said:.200}") from None
-    if tokenizer is None and (folder / "tokenizer.json").is_file():
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return _bridge_module(cast(nn.Module, model).to(device)), tokenizer
+    return cast(nn.Module, model), tokenizer or read_tokenizer(folder)
 
 
 def _bridge_hub(

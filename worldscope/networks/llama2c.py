@@ -33,11 +33,9 @@ class _Header(NamedTuple):
 def is_llama2c(path: Path) -> bool:
     """Whether a file, or the one .bin file of a folder that is no tokenizer, is of this format."""
     try:
-        file = _weights_file(path)
-        header = _header(file)
+        return _header(_weights_file(path)).layers < 1000
     except (OSError, ValueError):
         return False
-    return min(header._replace(vocab=abs(header.vocab))) > 0 and header.layers < 1000
 
 
 def load_llama2c(
@@ -158,7 +156,10 @@ def _header(file: Path) -> _Header:
         head = opened.read(28)
     if len(head) < 28:
         raise ValueError(f"{file} has {len(head)} bytes; llama2.c's header alone has 28")
-    return _Header(*struct.unpack("<7i", head))
+    header = _Header(*struct.unpack("<7i", head))
+    if min(header._replace(vocab=abs(header.vocab))) < 1 or header.dim % header.heads:
+        raise ValueError(f"{file} is not in llama2.c's format (version 0): it begins {header}")
+    return header
 
 
 def _named(file: Path, h: _Header) -> dict[str, Tensor]:
@@ -219,7 +220,12 @@ def _pieces(file: Path, n_symbols: int) -> tuple[list[str], list[float]]:
         score, length = struct.unpack_from("<fi", data, place)
         raw = data[place + 8 : place + 8 + length]
         place += 8 + length
-        pieces.append(raw.decode("utf-8", "replace").replace(" ", "▁").strip("\n") or raw.decode())
+        pieces.append(raw.decode("utf-8", "replace").replace(" ", "▁"))
         scores.append(score)
+    if place != len(data):
+        raise ValueError(
+            f"{file} has {len(data):,} bytes, and its first {n_symbols} pieces end at {place:,}; "
+            "give the vocabulary that the network was trained with"
+        )
     pieces[:3] = ["<unk>", "<s>", "</s>"]
     return pieces, scores

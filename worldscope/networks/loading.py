@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import torch
 from safetensors import SafetensorError
@@ -139,7 +139,12 @@ def _load_own(folder: Path, device: str | torch.device, dtype: torch.dtype) -> T
     return network.requires_grad_(False).eval().to(device)
 
 
-def save_network(network: TrainableModel, folder: str | Path, *, eight_bit: bool = False) -> None:
+Storage = Literal["float32", "float16", "int8"]
+
+
+def save_network(
+    network: TrainableModel, folder: str | Path, *, storage: Storage = "float32"
+) -> None:
     """Writes config.json, the codec and the weights as safetensors.
 
     A network that was there stays whole until all of the new one is written.
@@ -147,21 +152,24 @@ def save_network(network: TrainableModel, folder: str | Path, *, eight_bit: bool
     Args:
         network: What to write.
         folder: Where to; made if missing.
-        eight_bit: Store matrices as 8-bit integers with one scale a row (a quarter of the size).
+        storage: Type of the stored weights; int8 stores matrices as 8-bit integers with one scale
+            a row (a quarter of the size).
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix=".saving-") as staged:
-        _write(network, Path(staged), eight_bit)
+        _write(network, Path(staged), storage)
         for file in sorted(Path(staged).iterdir()):
             file.replace(folder / file.name)
 
 
-def _write(network: TrainableModel, folder: Path, eight_bit: bool) -> None:
+def _write(network: TrainableModel, folder: Path, storage: Storage) -> None:
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
-    packed = pack_8bit(tensors) if eight_bit else tensors
+    if storage == "float16":
+        tensors = {name: tensor.half() for name, tensor in tensors.items()}
+    packed = pack_8bit(tensors) if storage == "int8" else tensors
     (folder / "model.safetensors").write_bytes(save(packed))  # save_file lets nobody else read it
     network.codec.save(folder)
     config = json.dumps({"kind": network.kind, **asdict(network.config)}, indent=2)

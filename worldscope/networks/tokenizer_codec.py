@@ -10,6 +10,7 @@ import numpy as np
 
 from worldscope.networks.codecs import NOWHERE, Codec, Encoding, byte_of_character
 
+_FILES = ("tokenizer*", "vocab.*", "spiece.model")
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -33,7 +34,10 @@ class TokenizerCodec(Codec):
             )
         self.tokenizer = tokenizer
         self.n_symbols = n_symbols or len(tokenizer)
-        self._to_byte = byte_of_character() if self._is_byte_level() else None
+        self._reader = _whole(tokenizer.backend_tokenizer)
+        self._added = frozenset(tokenizer.get_added_vocab())
+        self._joins = _joins(self.specification())
+        self._to_byte = byte_of_character() if "ByteLevel" in self._joins else None
 
     def encode(self, text: str, *, end: bool = True) -> list[int]:
         """Symbols of a text; one that is to be continued has no special tokens behind it."""
@@ -71,30 +75,64 @@ class TokenizerCodec(Codec):
 
     def specification(self) -> str:
         """See `Codec.specification`."""
-        return self.tokenizer.backend_tokenizer.to_str()
+        return self._reader.to_str()
 
     def _encoded(self, text: str) -> tuple[list[int], np.ndarray, np.ndarray, np.ndarray]:
-        encoding = self.tokenizer.backend_tokenizer.encode(text)
+        encoding = self._reader.encode(text)
         special = np.array(encoding.special_tokens_mask, dtype=bool)
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
         offsets[special] = NOWHERE
         return encoding.ids, offsets[:, 0], offsets[:, 1], special
 
     def _bytes(self, token: str) -> bytes:
-        if token in self.tokenizer.all_special_tokens:
+        if token in self._added:
             return token.encode()
         if self._to_byte is not None:
-            if all(character in self._to_byte for character in token):
-                return bytes(self._to_byte[character] for character in token)
-            return token.encode()
+            return bytes(self._to_byte[character] for character in token)
         if byte := _BYTE.fullmatch(token):
             return bytes.fromhex(byte.group(1))
-        return token.replace("▁", " ").removeprefix("##").encode()
+        if "WordPiece" in self._joins:
+            return token.removeprefix(self._joins["WordPiece"]["prefix"]).encode()
+        return token.replace("▁", " ").encode()
 
-    def _is_byte_level(self) -> bool:
-        decoder = json.loads(self.specification()).get("decoder") or {}
-        kinds = [decoder, *decoder.get("decoders", ())]
-        return any(kind.get("type") == "ByteLevel" for kind in kinds)
+
+def read_tokenizer(folder: Path) -> Any:
+    """The tokenizer in a folder of Hugging Face; None if it holds none."""
+    if not any(any(folder.glob(names)) for names in _FILES):
+        return None
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def load_tokenizer_codec(folder: str | Path, n_symbols: int | None = None) -> TokenizerCodec:
+    """The codec that `TokenizerCodec.save`, or Hugging Face, wrote into a folder.
+
+    Args:
+        folder: Holds `tokenizer.json`, or the files of an older tokenizer.
+        n_symbols: See `TokenizerCodec`.
+
+    Raises:
+        FileNotFoundError: If there is no tokenizer.
+    """
+    tokenizer = read_tokenizer(Path(folder))
+    if tokenizer is None:
+        raise FileNotFoundError(f"{folder} holds no tokenizer: tokenizer.json is missing")
+    return TokenizerCodec(tokenizer, n_symbols)
+
+
+def _whole(backend: Any) -> Any:
+    """A copy of a tokenizer that neither cuts nor fills up texts."""
+    copied = type(backend).from_str(backend.to_str())
+    copied.no_truncation()
+    copied.no_padding()
+    return copied
+
+
+def _joins(specification: str) -> dict[str, dict[str, Any]]:
+    """The steps by which tokens are joined to a text, by their type."""
+    decoder = json.loads(specification).get("decoder") or {}
+    return {step["type"]: step for step in [decoder, *decoder.get("decoders", ())] if step}
 
 
 class NoCodec(Codec):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from worldscope.activations.shards import NewShard, checksum, map_acts, read_rows, write_rows
+from worldscope.activations.shards import NewShard, checksum, map_shard, read_rows, write_rows
 
 ACTS = {
     "blocks.0.hook_out": torch.arange(12, dtype=torch.float32).view(4, 3),
@@ -34,14 +34,14 @@ def shard(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_safetensors_and_the_map_read_what_was_written(tmp_path: Path, dtype: torch.dtype) -> None:
     write(tmp_path / "a", dtype)
-    for found in (load_file(tmp_path / "a"), map_acts(tmp_path / "a")):
+    for found in (load_file(tmp_path / "a"), map_shard(tmp_path / "a").acts):
         assert found.keys() == ACTS.keys()
         for name, acts in ACTS.items():
             torch.testing.assert_close(found[name], acts.to(dtype), rtol=0, atol=0)
 
 
 def test_the_map_is_aligned(shard: Path) -> None:
-    assert next(iter(map_acts(shard).values())).data_ptr() % 64 == 0
+    assert next(iter(map_shard(shard).acts.values())).data_ptr() % 64 == 0
 
 
 def test_the_checksum_is_of_the_file(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_the_checksum_is_of_the_file(tmp_path: Path) -> None:
 def test_a_truncated_shard_is_named(shard: Path, left: int) -> None:
     shard.write_bytes(shard.read_bytes()[:left])
     with pytest.raises(ValueError, match=r"a\.safetensors is truncated"):
-        map_acts(shard)
+        map_shard(shard)
 
 
 def test_a_damaged_table_is_named(tmp_path: Path) -> None:

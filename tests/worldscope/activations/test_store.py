@@ -76,6 +76,17 @@ def test_a_saved_cursor_goes_on_with_the_same_rows(store: ActivationStore) -> No
         store.batches(100, seed=5).go_on_from(first.cursor)
 
 
+def test_memory_is_given_again_only_when_nobody_holds_it(store: ActivationStore) -> None:
+    whole, kept, places = joined(store, C), [], set()
+    for number, batch in enumerate(store.batches(50, hooks=C, seed=1)):
+        places.add(batch.acts[C].data_ptr())
+        if number % 2:
+            kept.append((batch.rows, batch.acts[C][3:7]))  # a part holds the whole
+    for rows, part in kept:
+        torch.testing.assert_close(part, whole[rows[3:7]], rtol=0, atol=0)
+    assert len(kept) <= len(places) < number
+
+
 def test_the_last_batch_may_be_dropped(store: ActivationStore) -> None:
     batches = store.batches(300, drop_last=True)
     assert [len(batch.rows) for batch in batches] == [300] * (len(store) // 300)

@@ -1,6 +1,8 @@
 """Bridged transformers against the originals: hidden states, outputs, padding, edits, loading."""
 
 import copy
+import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,36 @@ SIZES = {
         "max_position_embeddings": 24,
     },
 }
-SIZES["Qwen2"] = SIZES["Mistral"] = SIZES["Llama"]
+SIZES["Qwen2"] = SIZES["Llama"]
+SIZES["Mistral"] = {**SIZES["Llama"], "sliding_window": 5}
+SIZES["Gemma2"] = {**SIZES["Mistral"], "head_dim": 4}
+UNLIKE = {
+    "GPTNeo": {
+        "hidden_size": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "max_position_embeddings": 24,
+        "attention_types": [[["global", "local"], 1]],
+        "window_size": 4,
+    },
+    "OPT": {
+        "hidden_size": 16,
+        "word_embed_proj_dim": 16,
+        "ffn_dim": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 24,
+    },
+}
+"""Their attention stays the original's, so that it shows less and obeys less."""
 CLASSES = {"GPT2": "GPT2LMHeadModel"}
+LAYERS = {"GPT2": "transformer.h", "GPTNeoX": "gpt_neox.layers"}
 
 
 def original(family: str) -> Any:
     torch.manual_seed(3)
     config = getattr(transformers, f"{family}Config")(
-        vocab_size=50, bos_token_id=0, eos_token_id=0, **SIZES[family]
+        vocab_size=50, bos_token_id=0, eos_token_id=0, pad_token_id=0, **(SIZES | UNLIKE)[family]
     )
     model = getattr(transformers, CLASSES.get(family, f"{family}ForCausalLM"))(config)
     with torch.no_grad():
@@ -95,15 +119,12 @@ def test_the_original_with_an_attention_mask_padded_on_the_left_agrees(family: s
 def test_an_edit_is_obeyed_as_by_a_hook_of_torch(family: str) -> None:
     model = original(family)
     network = load_network(model)
-    layers = {"GPT2": "transformer.h", "GPTNeoX": "gpt_neox.layers"}.get(family, "model.layers")
-    block = model.get_submodule(f"{layers}.1")
+    block = model.get_submodule(f"{LAYERS.get(family, 'model.layers')}.1")
 
     def zero_output(module: object, given: object, output: Any) -> Any:
-        return (
-            (torch.zeros_like(output[0]), *output[1:])
-            if isinstance(output, tuple)
-            else (torch.zeros_like(output))
-        )
+        if isinstance(output, tuple):
+            return (torch.zeros_like(output[0]), *output[1:])
+        return torch.zeros_like(output)
 
     handle = block.register_forward_hook(zero_output)
     expected = model(symbols()).logits
@@ -122,16 +143,104 @@ def test_the_model_given_is_left_as_it_was(family: str) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_blocks_above_the_deepest_hook_are_not_run(family: str) -> None:
-    network = load_network(original(family))
-    calls = []
-    last = network.bridge.blocks[2]
-    handle = last.register_forward_hook(lambda *_: calls.append(1))
-    next(network.stream_reads(symbols(), np.array([20] * 3), ["blocks.1.hook_out"], chunk=1))
-    assert not calls
+@pytest.mark.parametrize("hook", ["blocks.1.hook_out", "blocks.1.mlp.hook_out"])
+def test_blocks_above_the_deepest_hook_are_not_run(
+    family: str, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = original(family)
+    network = load_network(model)
+    block = type(model.get_submodule(LAYERS.get(family, "model.layers"))[0])
+    forward, calls = block.forward, []
+    monkeypatch.setattr(block, "forward", lambda *a, **k: calls.append(1) or forward(*a, **k))
+    next(network.stream_reads(symbols(), np.array([20] * 3), [hook], chunk=1))
+    assert len(calls) == 2
     network(symbols())
-    assert calls
-    handle.remove()
+    assert len(calls) == 5
+
+
+@pytest.mark.parametrize("name", [*SIZES, *UNLIKE])
+def test_exactly_the_hooks_that_say_so_obey_edits(name: str) -> None:
+    network = load_network(original(name))
+    plain = network(symbols(), read=["blocks.1.hook_in"]).logits
+    obeyed = {}
+    for hook, point in network.hook_dict.items():
+        noise = torch.Generator().manual_seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            point.edits["noise"] = lambda value, _, drawn=noise: (
+                value.nan_to_num(neginf=0) + torch.randn(value.shape, generator=drawn)
+            )
+            obeyed[hook] = not torch.allclose(network(symbols()).logits, plain, atol=1e-5)
+        del point.edits["noise"]
+    assert obeyed == {hook: point.editable for hook, point in network.hook_dict.items()}
+    assert obeyed["blocks.1.hook_out"]
+    assert obeyed.get("blocks.1.attn.hook_pattern", True) == (name != "GPTNeo")
+
+
+def test_block_outputs_are_the_same_by_the_plain_pass_and_by_the_bridge(family: str) -> None:
+    network = load_network(original(family))
+    names = ["blocks.2.hook_out", "blocks.0.hook_out"]
+    plain = network(symbols(), read=names)
+    bridged = network(symbols(), read=[*names, "blocks.0.hook_in"])
+    torch.testing.assert_close(plain.logits, bridged.logits, rtol=0, atol=1e-5)
+    for name in names:
+        torch.testing.assert_close(plain.reads[name], bridged.reads[name], rtol=0, atol=1e-5)
+
+
+def test_block_outputs_are_the_originals_to_the_bit_where_memory_is_shared(family: str) -> None:
+    model = original(family)
+    expected = model(symbols(), output_hidden_states=True).hidden_states
+    names = ["blocks.0.hook_out", "blocks.1.hook_out"]
+    acts = load_network(model).run_with_cache(symbols(), names)[1]
+    same = [
+        torch.equal(acts[name], state) for name, state in zip(names, expected[1:], strict=False)
+    ]
+    assert all(same) or family == "GPTNeoX"
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_weights_that_are_changed_in_the_bridge_count(family: str, in_place: bool) -> None:
+    network = load_network(original(family))
+    query = network.bridge.blocks[0].attn.q.weight
+    if in_place:
+        query.mul_(2)
+    else:
+        query.data = 2 * query.data
+    one = network(symbols(), read=["blocks.0.hook_out"])
+    other = network(symbols(), read=["blocks.0.hook_out", "blocks.0.attn.hook_out"])
+    torch.testing.assert_close(one.logits, other.logits, rtol=0, atol=1e-5)
+    assert not torch.allclose(
+        one.logits, load_network(original(family))(symbols()).logits, atol=1e-4
+    )
+
+
+def test_what_is_not_of_each_text_or_has_no_time_is_not_streamed() -> None:
+    network = load_network(original("Llama"))
+    assert "rotary_emb.hook_cos" not in network.hook_dict
+    with pytest.raises(ValueError, match=r"hook_pattern has the axes \(batch, head, query, key\)"):
+        next(
+            network.stream_reads(
+                symbols(), np.array([20] * 3), ["blocks.0.attn.hook_pattern"], chunk=1
+            )
+        )
+
+
+def test_greedy_symbols_are_those_that_hugging_face_generates(family: str) -> None:
+    model = original(family)
+    prompts = [[7, 3, 9], [4, 5, 6, 7, 8, 2]]
+    settings = {"do_sample": False, "max_new_tokens": 10, "min_new_tokens": 10, "eos_token_id": 49}
+    network = load_network(model)
+    scores, state = network.begin(prompts)
+    written = []
+    for step in range(10):
+        scores[:, 49] = -torch.inf  # Hugging Face puts off what ends a text
+        written.append(scores.argmax(1))
+        scores, state = network.go_on(written[-1], state, step)
+    for prompt, ours in zip(prompts, torch.stack(written, 1).tolist(), strict=True):
+        theirs = model.generate(
+            torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), **settings
+        )
+        assert ours == theirs[0, len(prompt) :].tolist()
 
 
 def test_compatibility_mode_moves_logits_but_no_probabilities() -> None:
@@ -149,6 +258,14 @@ def test_bf16_weights_are_bf16_and_near(family: str) -> None:
     first, second = exact(symbols()).logits, rounded(symbols()).logits
     assert second.dtype == torch.float32
     assert (first - second).norm() / first.norm() < 0.05
+
+
+def test_bf16_is_the_same_from_memory_and_from_a_folder(family: str, tmp_path: Path) -> None:
+    model = original(family)
+    model.save_pretrained(tmp_path)
+    ways = [load_network(way, dtype=torch.bfloat16) for way in (model, tmp_path)]
+    first, second = (way(symbols()).logits for way in ways)
+    assert torch.equal(first, second)
 
 
 def tokenizer() -> Any:
@@ -214,6 +331,26 @@ def test_what_is_not_causal_or_no_hugging_face_model_names_the_wrapper() -> None
             load_hugging_face(model)
     with pytest.raises(ValueError, match="a dict is no network: give a name"):
         load_network({})
+
+
+def test_a_network_that_looks_ahead_names_the_wrapper(tmp_path: Path) -> None:
+    config = transformers.BertConfig(
+        vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
+        intermediate_size=8,
+    )  # fmt: skip
+    transformers.BertForMaskedLM(config).save_pretrained(tmp_path)
+    for model in (transformers.BertLMHeadModel(config), tmp_path):
+        with pytest.raises(ValueError, match=r"what follows a symbol changes .*ws\.wrap"):
+            load_network(model)
+
+
+def test_code_that_comes_with_a_folder_is_not_run(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "mine.py").write_text("raise SystemExit('run')")
+    with pytest.raises(ValueError, match="holds no causal model"):
+        load_network(folder)
 
 
 def test_without_a_tokenizer_symbols_are_read_and_texts_refused(tmp_path: Path) -> None:

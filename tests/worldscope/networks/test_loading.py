@@ -40,7 +40,7 @@ def zoo(network: MLSTM, bpe: BPECodec, tmp_path: Path, monkeypatch: pytest.Monke
     save_network(new_mlstm(bpe, d_hidden=4, seed=0), zoo / "pieces")
     for seed, size in enumerate(("16MB", "2MB", "0.5MB"), start=1):
         checkpoint = zoo / "pieces" / "checkpoints" / size
-        save_network(new_mlstm(bpe, d_hidden=4, seed=seed), checkpoint, eight_bit=True)
+        save_network(new_mlstm(bpe, d_hidden=4, seed=seed), checkpoint, storage="int8")
         (checkpoint / "codec.json").unlink()
     return zoo
 
@@ -79,10 +79,24 @@ def test_the_arithmetic_is_chosen_at_loading_and_the_weights_stay(
         load_network(folder, dtype=torch.float16)
 
 
+def test_half_precision_takes_half_of_the_room_and_changes_little(
+    bpe: BPECodec, tmp_path: Path
+) -> None:
+    network = new_mlstm(bpe, d_hidden=32)
+    for storage in ("float32", "float16"):
+        save_network(network, tmp_path / storage, storage=storage)  # pyright: ignore
+    sizes = [(tmp_path / s / "model.safetensors").stat().st_size for s in ("float16", "float32")]
+    assert 0.5 <= sizes[0] / sizes[1] < 0.53
+    stored = load_network(tmp_path / "float16").state_dict()
+    for name, tensor in network.state_dict().items():
+        assert stored[name].dtype == torch.float32
+        torch.testing.assert_close(stored[name], tensor, rtol=1e-3, atol=1e-6)
+
+
 def test_eight_bits_take_little_room_and_change_little(bpe: BPECodec, tmp_path: Path) -> None:
     network = new_mlstm(bpe, d_hidden=64)
     save_network(network, tmp_path / "full")
-    save_network(network, tmp_path / "small", eight_bit=True)
+    save_network(network, tmp_path / "small", storage="int8")
     sizes = [(tmp_path / n / "model.safetensors").stat().st_size for n in ("small", "full")]
     assert sizes[0] < 0.3 * sizes[1]
     small = load_network(tmp_path / "small")

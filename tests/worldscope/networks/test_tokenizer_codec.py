@@ -1,14 +1,23 @@
 """The codec of a tokenizer places every token where it stands in the text."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
-from worldscope.networks.tokenizer_codec import TokenizerCodec
+from worldscope.networks.tokenizer_codec import TokenizerCodec, load_tokenizer_codec
 
 
 def byte_level() -> TokenizerCodec:
@@ -59,6 +68,68 @@ def test_special_tokens_frame_a_whole_text_and_only_begin_an_open_one() -> None:
     assert CODEC.encode("", end=False) == [0]
     assert CODEC.pieces([0]) == [b"<s>"]
     assert CODEC.decode(CODEC.encode("a good film")[1:-1]) == "a good film"
+
+
+def word_pieces() -> TokenizerCodec:
+    parts = ["[UNK]", "[CLS]", "[SEP]", "a", "good", "##est", "##", "film", "#"]
+    made = Tokenizer(models.WordPiece({part: n for n, part in enumerate(parts)}, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.WordPiece()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    return TokenizerCodec(
+        transformers.PreTrainedTokenizerFast(
+            tokenizer_object=made, unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        )
+    )
+
+
+def test_word_pieces_stand_where_they_were_before_they_were_normalised() -> None:
+    codec, text = word_pieces(), "  Goodest\tFILM é"
+    symbols, starts, ends, special = codec.locate(text)
+    assert symbols == [1, 4, 5, 7, 0, 2]
+    assert special.tolist() == [True, False, False, False, False, True]
+    places = [text[a:b] for a, b in zip(starts[1:-1], ends[1:-1], strict=True)]
+    assert places == ["Good", "est", "FILM", "é"]
+    assert codec.pieces([4, 5, 8]) == [b"good", b"est", b"#"]
+    assert codec.encode("good", end=False) == [1, 4]
+
+
+def test_tokens_that_split_a_character_share_its_place() -> None:
+    symbols, starts, ends, special = CODEC.locate("a🎬")
+    own = [(a, b) for a, b, z in zip(starts, ends, special, strict=True) if not z]
+    assert own == [(0, 1), *[(1, 2)] * 4]
+    assert b"".join(CODEC.pieces(symbols[2:-1])) == "🎬".encode()
+
+
+def test_an_added_token_stands_for_its_own_text() -> None:
+    codec = byte_level()
+    codec.tokenizer.add_tokens(["ñandú", "  "])
+    codec = TokenizerCodec(codec.tokenizer)
+    symbols = codec.encode("a ñandú  day")
+    assert codec.pieces(symbols[1:-1])[-3:-1] == ["ñandú".encode(), b"  "]
+    assert b"".join(codec.pieces(symbols[1:-1])).decode() == "a ñandú  day"
+
+
+def test_a_tokenizer_that_cuts_and_fills_up_is_read_whole() -> None:
+    tokenizer = byte_level().tokenizer
+    tokenizer.backend_tokenizer.enable_truncation(4)
+    tokenizer.backend_tokenizer.enable_padding(length=50)
+    codec = TokenizerCodec(tokenizer)
+    assert codec.encode("a good film, a good day") == CODEC.encode("a good film, a good day")
+    assert codec.digest == CODEC.digest
+
+
+def test_it_is_saved_and_loaded_whole(tmp_path: Path) -> None:
+    CODEC.save(tmp_path)
+    loaded = load_tokenizer_codec(tmp_path, 400)
+    assert loaded.n_symbols == 400
+    assert loaded.digest == CODEC.digest
+    assert loaded.encode("a good café") == CODEC.encode("a good café")
+    with pytest.raises(FileNotFoundError, match="holds no tokenizer"):
+        load_tokenizer_codec(tmp_path / "none")
 
 
 def test_an_empty_text_is_refused() -> None:

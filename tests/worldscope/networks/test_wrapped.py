@@ -163,7 +163,9 @@ def test_places_of_images_are_collected_as_positions(tmp_path: Path) -> None:
     for index, image in enumerate(images):
         expected = by_torch(module, "2", torch.from_numpy(image).float()[None])[0]
         chosen = rows.index[rows["sequence"] == index]
-        found = store.gather(None, chosen.to_numpy())[np.argsort(rows["position"][chosen].to_numpy())]
+        found = store.gather(None, chosen.to_numpy())[
+            np.argsort(rows["position"][chosen].to_numpy())
+        ]
         torch.testing.assert_close(found, expected.flatten(1).T, rtol=0, atol=1e-5)
     with pytest.raises(ValueError, match="different numbers of positions"):
         collect(wrap(module, timed=False), images, ["0.hook_out", "2.hook_out"], tmp_path / "x")
