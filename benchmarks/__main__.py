@@ -1,6 +1,14 @@
 """Runs every benchmark: `python -m benchmarks`."""
 
-from benchmarks import read_states, train_mlstm
+from benchmarks import collect, collect_memory, read_states, shuffled_read, train_mlstm
 from benchmarks.timing import show
 
-show([read_states.rows, train_mlstm.rows])
+show(
+    [
+        read_states.rows,
+        train_mlstm.rows,
+        collect.rows,
+        collect_memory.rows,
+        shuffled_read.rows,
+    ]
+)

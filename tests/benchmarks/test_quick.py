@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from benchmarks import read_states, train_mlstm
+from benchmarks import collect, collect_memory, read_states, shuffled_read, train_mlstm
 from benchmarks.timing import Row, show
 
 WORDS = {
@@ -14,7 +14,17 @@ WORDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("rows", [read_states.rows, train_mlstm.rows])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        read_states.rows,
+        train_mlstm.rows,
+        collect.rows,
+        collect_memory.rows,
+        shuffled_read.rows,
+    ],
+    ids=lambda rows: rows.__module__,
+)
 def test_a_benchmark_checks_equality_and_prints_its_rows(
     rows: Callable[[bool], Iterable[Row]], capsys: pytest.CaptureFixture[str]
 ) -> None:
