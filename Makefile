@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := .venv-peers
 SERVE ?= 1
 ARGS ?=
 # Two workers of one thread each: torch gains nothing from more threads on tests of this size.
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-browser test-slow check format bench dashboard clean
+.PHONY: help install demo test test-browser test-slow check format bench bench-peers dashboard clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,12 +50,22 @@ format: install ## rewrite the code to the formatting that `check` wants
 bench: install ## how fast, beside the peers
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: $(PEERS)/.installed ## set up the peers that need other versions, in .venv-peers
+
 clean: ## remove .venv, builds and caches; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install -c constraints.txt -e '.[dev,browser]'
+	@touch $@
+
+# torch by itself first, so that the processor's build stays where it is the one at hand.
+$(PEERS)/.installed: benchmarks/peers-constraints.txt | $(BIN)/pip
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/pip install torch==2.13.0
+	$(PEERS)/bin/pip install -c benchmarks/peers-constraints.txt sae-lens nnsight
+	$(PEERS)/bin/pip uninstall --yes torchvision torchaudio
 	@touch $@
 
 $(BIN)/pip:

@@ -1,6 +1,13 @@
 """Runs every benchmark: `python -m benchmarks`."""
 
-from benchmarks import collect, collect_memory, read_states, shuffled_read, train_mlstm
+from benchmarks import (
+    collect,
+    collect_memory,
+    collect_peers,
+    read_states,
+    shuffled_read,
+    train_mlstm,
+)
 from benchmarks.timing import show
 
 show(
@@ -8,6 +15,7 @@ show(
         read_states.rows,
         train_mlstm.rows,
         collect.rows,
+        collect_peers.rows,
         collect_memory.rows,
         shuffled_read.rows,
     ]

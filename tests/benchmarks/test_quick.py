@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from benchmarks import collect, collect_memory, read_states, shuffled_read, train_mlstm
+from benchmarks import (
+    collect,
+    collect_memory,
+    collect_peers,
+    read_states,
+    shuffled_read,
+    train_mlstm,
+)
 from benchmarks.timing import Row, show
 
 WORDS = {
@@ -20,6 +27,7 @@ WORDS = {
         read_states.rows,
         train_mlstm.rows,
         collect.rows,
+        collect_peers.rows,
         collect_memory.rows,
         shuffled_read.rows,
     ],
