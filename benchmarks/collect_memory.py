@@ -45,6 +45,7 @@ def measure(positions: int) -> dict[str, int]:
 
     from benchmarks.collect import ragged_texts, random_gpt
     from worldscope.activations.collect import collect
+    from worldscope.activations.memory import resident_memory
 
     network = random_gpt(quick=positions < 100_000)
     count = positions // 300
@@ -53,7 +54,7 @@ def measure(positions: int) -> dict[str, int]:
         texts += texts[: 1 + (positions - found) // 300]
     hooks = [f"blocks.{n % network.config.n_layers}.{part}" for n, part in _PLACES]
     network.run_with_cache("a film", hooks[:1])
-    before = _resident()
+    before = resident_memory()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         store = collect(network, texts, hooks, Path(folder) / "store")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -62,13 +63,6 @@ def measure(positions: int) -> dict[str, int]:
 
 
 _PLACES = ((0, "hook_out"), (1, "hook_out"), (2, "attn.hook_out"), (3, "mlp.hook_out"))
-
-
-def _resident() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) * 1024
-    raise ValueError("/proc/self/status does not say how much memory this process has")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,27 @@
-"""Batches of a store's rows: one uniform permutation, bounded memory, a cursor that can be saved.
+"""Batches of a store's rows: shuffled in bounded memory, with a cursor that can be saved.
 
-A store that memory has room for is first read into the page cache in the order on disk.
+In one uniform permutation a store that memory has room for is first read into the page cache in the
+order on disk. For a larger one there are pools; see `worldscope.activations.pools`.
 """
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from worldscope.activations.memory import Memory
 from worldscope.activations.permutation import Permutation
+from worldscope.activations.pools import Pools
 
 if TYPE_CHECKING:
     from worldscope.activations.store import ActivationStore
 
-_HELD_BY_US = 3
-"""References to a piece while it is looked at: the list, the loop and the question itself."""
+_OF_A_PASS = ("seed", "shuffle", "pool_mb")
+"""What decides the order of a pass."""
 
 
 @dataclass(frozen=True)
@@ -40,57 +42,47 @@ class Batches:
         store: "ActivationStore",
         batch_size: int,
         hooks: list[str],
+        *,
         shuffle: bool,
         seed: int,
+        pool_mb: float | None,
         drop_last: bool,
     ):
         """See `ActivationStore.batches`.
 
         Raises:
-            ValueError: If the batch size is under 1.
+            ValueError: If the batch size is under 1, or there are pools and no shuffling.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        if pool_mb is not None and not shuffle:
+            raise ValueError("pool_mb is given, but rows in order have no pools; leave it out")
         self.store, self.batch_size, self.hooks = store, batch_size, hooks
-        self.shuffle, self.seed, self.drop_last = shuffle, seed, drop_last
+        self.shuffle, self.seed, self.pool_mb = shuffle, seed, pool_mb
+        self.stop = len(store) - (len(store) % batch_size if drop_last else 0)
         self.next_row = 0
-        self._order = Permutation(len(store), seed) if shuffle else None
+        self._pools = None if pool_mb is None else Pools(store, pool_mb, seed)
+        self._order = Permutation(len(store), seed) if shuffle and pool_mb is None else None
 
     def __len__(self) -> int:
         """Number of batches of a whole pass."""
-        whole, rest = divmod(len(self.store), self.batch_size)
-        return whole + bool(rest and not self.drop_last)
+        return -(-self.stop // self.batch_size)
 
     def __iter__(self) -> Iterator[RowBatch]:
-        last = len(self.store)
-        if self.drop_last:
-            last -= last % self.batch_size
-        if self.shuffle:
-            self.store.bring_in()
-        memory = {name: Memory() for name in self.hooks}
-        scratch = {name: self._room(name, Memory()) for name in self.hooks}
-        while self.next_row < last:
-            rows = self._rows(self.next_row, min(self.next_row + self.batch_size, last))
-            acts = {
-                name: self.store.gather(
-                    name, rows, self._room(name, memory[name])[: len(rows)], scratch[name]
-                )
-                for name in self.hooks
-            }
-            self.next_row += len(rows)
-            yield RowBatch(rows, acts)
+        return self.share(0, 1)
 
-    def take(self) -> RowBatch:
-        """The next batch alone."""
-        stop = min(self.next_row + self.batch_size, len(self.store))
-        rows = self._rows(self.next_row, stop)
-        self.next_row = stop
-        return RowBatch(rows, {name: self.store.gather(name, rows) for name in self.hooks})
+    def share(self, number: int, count: int) -> Iterator[RowBatch]:
+        """Every count-th batch from the cursor on, beginning with number `number`."""
+        starts = range(self.next_row, self.stop, self.batch_size)[number::count]
+        with self._reading() as read:
+            for start in starts:
+                self.next_row = min(start + self.batch_size, self.stop)
+                yield RowBatch(*read(start, self.next_row))
 
     @property
     def cursor(self) -> dict[str, Any]:
         """Where the pass is, after the last batch that was given: plain values."""
-        return {"seed": self.seed, "shuffle": self.shuffle, "next_row": self.next_row}
+        return {**{name: getattr(self, name) for name in _OF_A_PASS}, "next_row": self.next_row}
 
     def go_on_from(self, cursor: dict[str, Any]) -> "Batches":
         """Sets the cursor, as it was saved.
@@ -98,7 +90,7 @@ class Batches:
         Raises:
             ValueError: If it is of another pass.
         """
-        for name in ("seed", "shuffle"):
+        for name in _OF_A_PASS:
             if cursor[name] != getattr(self, name):
                 raise ValueError(
                     f"the cursor is of a pass with {name} {cursor[name]}, not "
@@ -107,30 +99,28 @@ class Batches:
         self.next_row = cursor["next_row"]
         return self
 
-    def _rows(self, first: int, stop: int) -> np.ndarray:
-        return np.arange(first, stop) if self._order is None else self._order(first, stop)
+    @contextmanager
+    def _reading(self) -> Iterator[Callable[[int, int], tuple[np.ndarray, dict[str, Tensor]]]]:
+        """A function from the places of a batch in the pass to its rows and activations."""
+        if self._pools is not None:
+            with self._pools.reading(self.hooks) as read:
+                yield read
+            return
+        if self.shuffle:
+            self.store.bring_in()
+        memory = {
+            name: Memory((self.batch_size, *self.store.row_shape(name)), self.store.dtype)
+            for name in self.hooks
+        }
+        scratch = {name: memory[name].tensor() for name in self.hooks}
 
-    def _room(self, name: str, memory: "Memory") -> Float[Tensor, "batch ..."]:
-        """Room for a batch of a hook."""
-        source = self.store.manifest.source
-        shape = (self.batch_size, *source.hooks[name])
-        return memory.empty(shape, getattr(torch, source.dtype))
+        def gather(start: int, stop: int) -> tuple[np.ndarray, dict[str, Tensor]]:
+            rows = np.arange(start, stop) if self._order is None else self._order(start, stop)
+            return rows, {
+                name: self.store.gather(
+                    name, rows, memory[name].tensor()[: len(rows)], scratch[name]
+                )
+                for name in self.hooks
+            }
 
-
-class Memory:
-    """Pieces of memory of one size, given again once nobody holds a tensor in them.
-
-    The first use of fresh memory costs more than copying a batch into it.
-    """
-
-    def __init__(self) -> None:
-        self.pieces: list[bytearray] = []
-
-    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """An uninitialised tensor; the shape is the same in every call."""
-        for piece in self.pieces:
-            if sys.getrefcount(piece) <= _HELD_BY_US:
-                return torch.frombuffer(piece, dtype=dtype).view(shape)
-        piece = bytearray(int(np.prod(shape)) * dtype.itemsize)
-        self.pieces.append(piece)
-        return torch.frombuffer(piece, dtype=dtype).view(shape)
+        yield gather

@@ -4,9 +4,10 @@ A shard holds one tensor for each hook. What is known of its rows lies beside it
 """
 
 import json
+import math
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from uuid import uuid4
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import xxhash
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldscope.runs.files import replacing
@@ -59,7 +60,8 @@ class NewShard:
         except BaseException:
             self.discard()
             raise
-        self.acts = {n: _tensor(self._mapped, len(header), entry) for n, entry in entries.items()}
+        places = {name: _place(len(header), entry, size) for name, entry in entries.items()}
+        self.acts = {name: _tensor(self._mapped, place) for name, place in places.items()}
 
     def finish(self) -> str:
         """Syncs and renames it; the checksum of the file."""
@@ -100,28 +102,70 @@ class MappedShard(NamedTuple):
     memory: mmap.mmap
 
 
-def map_shard(path: Path) -> MappedShard:
-    """Maps a shard.
+class Place(NamedTuple):
+    """Where a tensor lies in a shard."""
+
+    offset: int
+    """Of its first byte in the file."""
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+def read_places(path: Path) -> dict[str, Place]:
+    """Where the tensors of a shard lie, by hook.
 
     Raises:
         ValueError: If the file is truncated or not a shard.
     """
     try:
         with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        start = 8 + int.from_bytes(mapped[:8], "little")
-        entries = json.loads(mapped[8:start])
-        acts = {
-            name: _tensor(mapped, start, entry)
-            for name, entry in entries.items()
-            if name != "__metadata__"
-        }
-        return MappedShard(acts, mapped)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+            length = int.from_bytes(file.read(8), "little")
+            start, size = 8 + length, os.fstat(file.fileno()).st_size
+            entries = json.loads(file.read(min(length, size)))
+        entries.pop("__metadata__", None)
+        return {name: _place(start, entry, size) for name, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} is truncated or not a shard ({error}); `worldscope store verify` lists what "
             "is damaged"
         ) from None
+
+
+def map_shard(path: Path, places: Mapping[str, Place]) -> MappedShard:
+    """Maps a shard, whose tensors lie at these places."""
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    return MappedShard({name: _tensor(mapped, place) for name, place in places.items()}, mapped)
+
+
+def read_blocks(
+    path: Path, place: Place, blocks: Sequence[tuple[int, int]]
+) -> Iterator[UInt8[np.ndarray, "n bytes"]]:
+    """Rows of a tensor of a shard, block by block, read from the file and not through a map.
+
+    Args:
+        path: The shard.
+        place: Where the tensor lies in it.
+        blocks: First row of each block and number of its rows, in the order on disk.
+
+    Returns:
+        The bytes of each block, which the next one overwrites.
+
+    Raises:
+        ValueError: If the file ends too early.
+    """
+    width = math.prod(place.shape[1:]) * place.dtype.itemsize
+    buffer = np.empty((max(n for _, n in blocks), width), dtype=np.uint8)
+    with path.open("rb", buffering=0) as file:
+        if hasattr(os, "posix_fadvise"):  # the disk reads on while a block is copied
+            for first, n in blocks:
+                start = place.offset + first * width
+                os.posix_fadvise(file.fileno(), start, n * width, os.POSIX_FADV_WILLNEED)
+        for first, n in blocks:
+            file.seek(place.offset + first * width)
+            if file.readinto(buffer[:n]) != n * width:  # pyright: ignore[reportArgumentType]
+                raise ValueError(f"{path} was cut short after it was opened; collect again")
+            yield buffer[:n]
 
 
 def read_ahead(mapped: mmap.mmap, path: Path) -> None:
@@ -132,16 +176,6 @@ def read_ahead(mapped: mmap.mmap, path: Path) -> None:
         with path.open("rb", buffering=0) as file:
             while file.read(_BLOCK):
                 pass
-
-
-def available_memory() -> float:
-    """Bytes that the system can give without swapping; none where it does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return 0.0
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable")]
-    return float(found[0]) * 1024 if found else 0.0
 
 
 def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa.Table:
@@ -167,17 +201,22 @@ def read_schema(path: Path) -> list[str]:
     return pq.read_schema(path).names
 
 
-def _tensor(mapped: mmap.mmap, start: int, entry: Mapping) -> Tensor:
+def _place(start: int, entry: Mapping, size: int) -> Place:
     first, end = entry["data_offsets"]
-    dtype, shape = _TYPES[entry["dtype"]], entry["shape"]
-    count = int(np.prod(shape))
-    if count * dtype.itemsize != end - first:
-        raise ValueError(f"{end - first} bytes cannot have the shape {tuple(shape)}")
-    if start + end > len(mapped):
-        raise ValueError(f"it has {len(mapped):,} bytes of {start + end:,}")
+    dtype, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
+    if math.prod(shape) * dtype.itemsize != end - first:
+        raise ValueError(f"{end - first} bytes cannot have the shape {shape}")
+    if start + end > size:
+        raise ValueError(f"it has {size:,} bytes of {start + end:,}")
+    return Place(start + first, shape, dtype)
+
+
+def _tensor(mapped: mmap.mmap, place: Place) -> Tensor:
+    count = math.prod(place.shape)
     if count == 0:
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(mapped, dtype=dtype, count=count, offset=start + first).view(shape)
+        return torch.empty(place.shape, dtype=place.dtype)
+    flat = torch.frombuffer(mapped, dtype=place.dtype, count=count, offset=place.offset)
+    return flat.view(place.shape)
 
 
 def _entries(shapes: Mapping[str, Sequence[int]], dtype: torch.dtype) -> dict[str, Any]:
@@ -185,7 +224,7 @@ def _entries(shapes: Mapping[str, Sequence[int]], dtype: torch.dtype) -> dict[st
     code = {dtype: code for code, dtype in _TYPES.items()}[dtype]
     entries, end = {}, 0
     for name, shape in shapes.items():
-        start, end = end, end + int(np.prod(shape)) * dtype.itemsize
+        start, end = end, end + math.prod(shape) * dtype.itemsize
         entries[name] = {"dtype": code, "shape": list(shape), "data_offsets": [start, end]}
     return entries
 

@@ -1,6 +1,7 @@
 """An activation store: rows of activations on disk, read without loading them."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from worldscope.activations.manifest import Manifest, read_manifest
+from worldscope.activations.manifest import Manifest, Shard, read_manifest
+from worldscope.activations.memory import available_memory
+from worldscope.activations.settings import torch_dtype
 from worldscope.activations.shards import (
     MappedShard,
-    available_memory,
+    Place,
     checksum,
     map_shard,
     read_ahead,
+    read_blocks,
+    read_places,
     read_rows,
     read_schema,
 )
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from worldscope.activations.batches import Batches
+
+
+_OF_A_PROCESS = ("mapped", "places")
 
 
 class ActivationStore:
@@ -57,6 +65,19 @@ class ActivationStore:
         return list(self.manifest.source.hooks)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Type of the stored numbers."""
+        return torch_dtype(self.manifest.source.dtype)
+
+    def row_shape(self, hook: str) -> tuple[int, ...]:
+        """Shape of a row of a hook, by its canonical name."""
+        return tuple(self.manifest.source.hooks[hook])
+
+    def row_bytes(self, hook: str) -> int:
+        """Bytes of a row of a hook, by its canonical name."""
+        return math.prod(self.row_shape(hook)) * self.dtype.itemsize
+
+    @property
     def columns(self) -> list[str]:
         """Names of what is known of each row."""
         return read_schema(self.folder / self.manifest.shards[0].rows)
@@ -85,9 +106,7 @@ class ActivationStore:
         ]
         if len(parts) == 1:
             return parts[0]
-        source = self.manifest.source
-        empty = torch.empty(0, *source.hooks[name], dtype=getattr(torch, source.dtype))
-        return torch.cat(parts) if parts else empty
+        return torch.cat(parts) if parts else self._new(name, 0)
 
     def gather(
         self,
@@ -104,22 +123,28 @@ class ActivationStore:
             out: Where to write them; new memory if None.
             scratch: At least as large, for a caller who gathers again and again.
         """
-        name = self.hook_name(hook)
-        source = self.manifest.source
+        name, shards = self.hook_name(hook), self.shards
         if out is None:
-            out = torch.empty(len(rows), *source.hooks[name], dtype=getattr(torch, source.dtype))
+            out = self._new(name, len(rows))
         by_shard = torch.empty_like(out) if scratch is None else scratch
         shard_of = np.searchsorted(self.shard_starts, rows, side="right") - 1
         order = np.argsort(shard_of, kind="stable")
-        ends = np.searchsorted(shard_of[order], np.arange(len(self.shards) + 1))
+        ends = np.searchsorted(shard_of[order], np.arange(len(shards) + 1))
         inside = torch.from_numpy(rows[order] - self.shard_starts[shard_of[order]])
-        for tensors, first, last in zip(self.shards, ends[:-1], ends[1:], strict=True):
+        for tensors, first, last in zip(shards, ends[:-1], ends[1:], strict=True):
             if first < last:
                 part = by_shard[first:last]
                 torch.index_select(tensors[name], 0, inside[first:last], out=part)
         back = np.empty_like(order)
         back[order] = np.arange(len(order))
         return torch.index_select(by_shard[: len(rows)], 0, torch.from_numpy(back), out=out)
+
+    def read_blocks(
+        self, hook: str, shard: int, blocks: Sequence[tuple[int, int]]
+    ) -> Iterator[UInt8[np.ndarray, "n bytes"]]:
+        """The bytes of rows of a shard, block by block; see `shards.read_blocks`."""
+        file = self.folder / self.manifest.shards[shard].acts
+        return read_blocks(file, self.places[shard][hook], blocks)
 
     def bring_in(self) -> None:
         """Reads the shards into the page cache in the order on disk, if memory has room for them.
@@ -173,17 +198,38 @@ class ActivationStore:
         hooks: str | Sequence[str] | None = None,
         shuffle: bool = True,
         seed: int = 0,
+        pool_mb: float | None = None,
         drop_last: bool = False,
     ) -> "Batches":
-        """Batches of rows, in one uniform permutation drawn from the seed, or in order.
+        """Batches of rows, shuffled by the seed or in order, with a cursor that can be saved.
 
-        See `worldscope.activations.batches.Batches`: it has a cursor that can be saved.
+        Args:
+            batch_size: Rows of a batch.
+            hooks: Which; all if None. The order of the rows does not depend on it.
+            shuffle: Whether in another order than on disk.
+            seed: Of the order.
+            pool_mb: Where memory cannot hold the store, and rows at random would come slowly:
+                shuffle within pools of so many megabytes, each drawn evenly from all parts of the
+                store. Two are in memory. If None, one uniform permutation of all rows.
+            drop_last: Leave out a last batch that is not full.
+
+        Raises:
+            LookupError: If the store has no such hook.
+            ValueError: If a number is out of its range.
         """
         from worldscope.activations.batches import Batches
 
         names = None if hooks is None else [hooks] if isinstance(hooks, str) else list(hooks)
         chosen = self.hooks if names is None else [self.hook_name(name) for name in names]
-        return Batches(self, batch_size, chosen, shuffle, seed, drop_last)
+        return Batches(
+            self,
+            batch_size,
+            chosen,
+            shuffle=shuffle,
+            seed=seed,
+            pool_mb=pool_mb,
+            drop_last=drop_last,
+        )
 
     def to_datasets(self, hooks: str | Sequence[str] | None = None) -> "Dataset":
         """A `datasets.Dataset` of the rows: the table, and a column for each hook.
@@ -236,25 +282,36 @@ class ActivationStore:
     @cached_property
     def mapped(self) -> list[MappedShard]:
         """Every shard, mapped; see `shards`."""
-        return [self._mapped(index) for index in range(len(self.manifest.shards))]
+        files = [self.folder / shard.acts for shard in self.manifest.shards]
+        return [map_shard(file, places) for file, places in zip(files, self.places, strict=True)]
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process, which maps the shards itself."""
-        return {name: value for name, value in vars(self).items() if name != "mapped"}
+        return {name: value for name, value in vars(self).items() if name not in _OF_A_PROCESS}
 
-    def _mapped(self, index: int) -> MappedShard:
-        shard = self.manifest.shards[index]
+    @cached_property
+    def places(self) -> list[dict[str, Place]]:
+        """Where the tensors of every shard lie in its file, by hook.
+
+        Raises:
+            ValueError: As `shards`.
+        """
+        return [self._checked_places(shard) for shard in self.manifest.shards]
+
+    def _checked_places(self, shard: Shard) -> dict[str, Place]:
         file = self.folder / shard.acts
-        mapped = map_shard(file)
-        tensors = mapped.acts
+        places = read_places(file)
         for name, shape in self.manifest.source.hooks.items():
-            found = tuple(tensors[name].shape) if name in tensors else None
+            found = places[name].shape if name in places else None
             if found != (shard.n_rows, *shape):
                 raise ValueError(
                     f"{file} holds {name} as {found}, not {(shard.n_rows, *shape)}; it is not of "
                     "this store"
                 )
-        return mapped
+        return places
+
+    def _new(self, name: str, rows: int) -> Tensor:
+        return torch.empty(rows, *self.row_shape(name), dtype=self.dtype)
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         stop = len(self) if stop is None else stop

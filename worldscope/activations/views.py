@@ -28,20 +28,24 @@ class StoreDataset(IterableDataset):
         hooks: list[str] | None = None,
         shuffle: bool = True,
         seed: int = 0,
+        pool_mb: float | None = None,
     ):
-        """See `ActivationStore.batches`."""
+        """See `ActivationStore.batches`. Pools are read ahead: one worker is enough for them."""
         self.store, self.batch_size, self.hooks = store, batch_size, hooks
-        self.shuffle, self.seed = shuffle, seed
+        self.shuffle, self.seed, self.pool_mb = shuffle, seed, pool_mb
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         worker = get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
         batches = self.store.batches(
-            self.batch_size, hooks=self.hooks, shuffle=self.shuffle, seed=self.seed
+            self.batch_size,
+            hooks=self.hooks,
+            shuffle=self.shuffle,
+            seed=self.seed,
+            pool_mb=self.pool_mb,
         )
-        for index in range(number, len(batches), count):
-            batches.next_row = index * self.batch_size
-            yield batches.take().acts
+        for batch in batches.share(number, count):
+            yield batch.acts
 
 
 def as_dataset(store: "ActivationStore", hooks: list[str]) -> "Dataset":

@@ -7,7 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from worldscope.activations.shards import NewShard, checksum, map_shard, read_rows, write_rows
+from worldscope.activations.shards import (
+    NewShard,
+    checksum,
+    map_shard,
+    read_places,
+    read_rows,
+    write_rows,
+)
 
 ACTS = {
     "blocks.0.hook_out": torch.arange(12, dtype=torch.float32).view(4, 3),
@@ -25,6 +32,10 @@ def write(path: Path, dtype: torch.dtype = torch.float32) -> str:
     return shard.finish()
 
 
+def mapped(path: Path) -> dict[str, torch.Tensor]:
+    return map_shard(path, read_places(path)).acts
+
+
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
     write(tmp_path / "a.safetensors")
@@ -34,14 +45,14 @@ def shard(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_safetensors_and_the_map_read_what_was_written(tmp_path: Path, dtype: torch.dtype) -> None:
     write(tmp_path / "a", dtype)
-    for found in (load_file(tmp_path / "a"), map_shard(tmp_path / "a").acts):
+    for found in (load_file(tmp_path / "a"), mapped(tmp_path / "a")):
         assert found.keys() == ACTS.keys()
         for name, acts in ACTS.items():
             torch.testing.assert_close(found[name], acts.to(dtype), rtol=0, atol=0)
 
 
 def test_the_map_is_aligned(shard: Path) -> None:
-    assert next(iter(map_shard(shard).acts.values())).data_ptr() % 64 == 0
+    assert next(iter(mapped(shard).values())).data_ptr() % 64 == 0
 
 
 def test_the_checksum_is_of_the_file(tmp_path: Path) -> None:
@@ -55,7 +66,7 @@ def test_the_checksum_is_of_the_file(tmp_path: Path) -> None:
 def test_a_truncated_shard_is_named(shard: Path, left: int) -> None:
     shard.write_bytes(shard.read_bytes()[:left])
     with pytest.raises(ValueError, match=r"a\.safetensors is truncated"):
-        map_shard(shard)
+        read_places(shard)
 
 
 def test_a_damaged_table_is_named(tmp_path: Path) -> None:

@@ -98,8 +98,7 @@ def test_workers_of_a_loader_share_the_rows(store: ActivationStore, workers: int
     found = torch.cat([b[C] for b in DataLoader(dataset, batch_size=None, num_workers=workers)])
     whole = joined(store, C)
     assert len(found) == len(whole)
-    order = lambda acts: sorted(map(tuple, acts.tolist()))  # noqa: E731
-    assert order(found) == order(whole)
+    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, whole.tolist()))
 
 
 def test_a_datasets_view_has_table_and_activations(store: ActivationStore) -> None:
@@ -138,6 +137,10 @@ def test_what_is_not_there_is_named(store: ActivationStore) -> None:
         store.acts(C, 0, 99999)
     with pytest.raises(ValueError, match="batch_size is 0"):
         store.batches(0)
+    with pytest.raises(ValueError, match="pool_mb is 0"):
+        store.batches(pool_mb=0.0)
+    with pytest.raises(ValueError, match="rows in order have no pools"):
+        store.batches(shuffle=False, pool_mb=1.0)
 
 
 def test_verify_names_what_is_damaged(network: MLSTM, world: World, tmp_path: Path) -> None:
