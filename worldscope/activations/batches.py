@@ -4,8 +4,7 @@ In one uniform permutation a store that memory has room for is first read into t
 order on disk. For a larger one there are pools; see `worldscope.activations.pools`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,7 @@ class Batches:
         self.stop = len(store) - (len(store) % batch_size if drop_last else 0)
         self.next_row = 0
         self._pools = None if pool_mb is None else Pools(store, pool_mb, seed)
-        self._order = Permutation(len(store), seed) if shuffle and pool_mb is None else None
+        self._order = self._pools or (Permutation(len(store), seed) if shuffle else np.arange)
 
     def __len__(self) -> int:
         """Number of batches of a whole pass."""
@@ -74,10 +73,22 @@ class Batches:
     def share(self, number: int, count: int) -> Iterator[RowBatch]:
         """Every count-th batch from the cursor on, beginning with number `number`."""
         starts = range(self.next_row, self.stop, self.batch_size)[number::count]
-        with self._reading() as read:
-            for start in starts:
-                self.next_row = min(start + self.batch_size, self.stop)
-                yield RowBatch(*read(start, self.next_row))
+        self._prepare()
+        memory = {
+            name: Memory((self.batch_size, *self.store.row_shape(name)), self.store.dtype)
+            for name in self.hooks
+        }
+        for start in starts:
+            self.next_row = min(start + self.batch_size, self.stop)
+            rows = self._order(start, self.next_row)
+            if self._pools is not None:
+                ahead = self._pools.longest
+                self._pools.advise(self.hooks, start + ahead, self.next_row + ahead)
+            acts = {
+                name: self.store.gather(name, rows, memory[name].tensor()[: len(rows)])
+                for name in self.hooks
+            }
+            yield RowBatch(rows, acts)
 
     @property
     def cursor(self) -> dict[str, Any]:
@@ -99,28 +110,9 @@ class Batches:
         self.next_row = cursor["next_row"]
         return self
 
-    @contextmanager
-    def _reading(self) -> Iterator[Callable[[int, int], tuple[np.ndarray, dict[str, Tensor]]]]:
-        """A function from the places of a batch in the pass to its rows and activations."""
+    def _prepare(self) -> None:
+        """Has the system read what comes first, in the order on disk."""
         if self._pools is not None:
-            with self._pools.reading(self.hooks) as read:
-                yield read
-            return
-        if self.shuffle:
+            self._pools.advise(self.hooks, self.next_row, self.next_row + self._pools.longest)
+        elif self.shuffle:
             self.store.bring_in()
-        memory = {
-            name: Memory((self.batch_size, *self.store.row_shape(name)), self.store.dtype)
-            for name in self.hooks
-        }
-        scratch = {name: memory[name].tensor() for name in self.hooks}
-
-        def gather(start: int, stop: int) -> tuple[np.ndarray, dict[str, Tensor]]:
-            rows = np.arange(start, stop) if self._order is None else self._order(start, stop)
-            return rows, {
-                name: self.store.gather(
-                    name, rows, memory[name].tensor()[: len(rows)], scratch[name]
-                )
-                for name in self.hooks
-            }
-
-        yield gather

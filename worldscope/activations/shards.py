@@ -7,17 +7,16 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from uuid import uuid4
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import xxhash
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from worldscope.runs.files import replacing
@@ -94,14 +93,6 @@ def checksum(path: Path) -> str:
     return total.hexdigest()
 
 
-class MappedShard(NamedTuple):
-    """A shard in place: nothing is read until it is used."""
-
-    acts: dict[str, Float[Tensor, "rows ..."]]
-    """Its tensors, which must not be written to."""
-    memory: mmap.mmap
-
-
 class Place(NamedTuple):
     """Where a tensor lies in a shard."""
 
@@ -131,41 +122,25 @@ def read_places(path: Path) -> dict[str, Place]:
         ) from None
 
 
-def map_shard(path: Path, places: Mapping[str, Place]) -> MappedShard:
-    """Maps a shard, whose tensors lie at these places."""
+def map_acts(path: Path, place: Place) -> Float[Tensor, "rows ..."]:
+    """A tensor of a shard in place: what is written to it stays with the caller."""
     with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    return MappedShard({name: _tensor(mapped, place) for name, place in places.items()}, mapped)
+        return _tensor(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), place)
 
 
-def read_blocks(
-    path: Path, place: Place, blocks: Sequence[tuple[int, int]]
-) -> Iterator[UInt8[np.ndarray, "n bytes"]]:
-    """Rows of a tensor of a shard, block by block, read from the file and not through a map.
+def map_shard(path: Path) -> mmap.mmap:
+    """A whole shard in place, to be read only."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    Args:
-        path: The shard.
-        place: Where the tensor lies in it.
-        blocks: First row of each block and number of its rows, in the order on disk.
 
-    Returns:
-        The bytes of each block, which the next one overwrites.
-
-    Raises:
-        ValueError: If the file ends too early.
-    """
+def advise(mapped: mmap.mmap, place: Place, first: int, n: int) -> None:
+    """Has the system begin to read `n` rows of a tensor of a shard, from row `first` on."""
     width = math.prod(place.shape[1:]) * place.dtype.itemsize
-    buffer = np.empty((max(n for _, n in blocks), width), dtype=np.uint8)
-    with path.open("rb", buffering=0) as file:
-        if hasattr(os, "posix_fadvise"):  # the disk reads on while a block is copied
-            for first, n in blocks:
-                start = place.offset + first * width
-                os.posix_fadvise(file.fileno(), start, n * width, os.POSIX_FADV_WILLNEED)
-        for first, n in blocks:
-            file.seek(place.offset + first * width)
-            if file.readinto(buffer[:n]) != n * width:  # pyright: ignore[reportArgumentType]
-                raise ValueError(f"{path} was cut short after it was opened; collect again")
-            yield buffer[:n]
+    start = place.offset + first * width
+    page = start - start % mmap.PAGESIZE
+    if hasattr(mapped, "madvise"):
+        mapped.madvise(mmap.MADV_WILLNEED, page, start + n * width - page)
 
 
 def read_ahead(mapped: mmap.mmap, path: Path) -> None:

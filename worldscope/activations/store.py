@@ -1,7 +1,8 @@
 """An activation store: rows of activations on disk, read without loading them."""
 
 import math
-from collections.abc import Iterator, Sequence
+import mmap
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from worldscope.activations.manifest import Manifest, Shard, read_manifest
+from worldscope.activations.mapped import MappedRows
 from worldscope.activations.memory import available_memory
 from worldscope.activations.settings import torch_dtype
 from worldscope.activations.shards import (
-    MappedShard,
     Place,
+    advise,
     checksum,
+    map_acts,
     map_shard,
     read_ahead,
-    read_blocks,
     read_places,
     read_rows,
     read_schema,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from worldscope.activations.batches import Batches
 
 
-_OF_A_PROCESS = ("mapped", "places")
+_OF_A_PROCESS = ("_maps", "_mapped_rows", "places")
 
 
 class ActivationStore:
@@ -85,10 +87,10 @@ class ActivationStore:
     def acts(
         self, hook: str | None = None, start: int = 0, stop: int | None = None
     ) -> Float[Tensor, "rows ..."]:
-        """Activations of a range of rows, in the type of the store; do not write to them.
+        """Activations of a range of rows, in the type of the store.
 
         Within one shard nothing is copied or read until it is used; a range over several is joined
-        in memory.
+        in memory. What is written to them does not reach the store.
 
         Args:
             hook: Its name, or the end of it; may be left out where there is only one.
@@ -102,7 +104,8 @@ class ActivationStore:
         name = self.hook_name(hook)
         start, stop = self._range(start, stop)
         parts = [
-            self.shards[shard][name][first:last] for shard, first, last in self._parts(start, stop)
+            map_acts(self._file(shard), self.places[shard][name])[first:last]
+            for shard, first, last in self._parts(start, stop)
         ]
         if len(parts) == 1:
             return parts[0]
@@ -111,40 +114,35 @@ class ActivationStore:
     def gather(
         self,
         hook: str | None,
-        rows: Int[np.ndarray, " n"],
+        rows: Shaped[np.ndarray, " n"],
         out: Float[Tensor, "n ..."] | None = None,
-        scratch: Float[Tensor, "m ..."] | None = None,
     ) -> Float[Tensor, "n ..."]:
         """Activations of any rows, in the order asked for.
 
         Args:
             hook: As in `acts`.
-            rows: Which rows.
+            rows: Which rows, as whole numbers from 0 on.
             out: Where to write them; new memory if None.
-            scratch: At least as large, for a caller who gathers again and again.
-        """
-        name, shards = self.hook_name(hook), self.shards
-        if out is None:
-            out = self._new(name, len(rows))
-        by_shard = torch.empty_like(out) if scratch is None else scratch
-        shard_of = np.searchsorted(self.shard_starts, rows, side="right") - 1
-        order = np.argsort(shard_of, kind="stable")
-        ends = np.searchsorted(shard_of[order], np.arange(len(shards) + 1))
-        inside = torch.from_numpy(rows[order] - self.shard_starts[shard_of[order]])
-        for tensors, first, last in zip(shards, ends[:-1], ends[1:], strict=True):
-            if first < last:
-                part = by_shard[first:last]
-                torch.index_select(tensors[name], 0, inside[first:last], out=part)
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return torch.index_select(by_shard[: len(rows)], 0, torch.from_numpy(back), out=out)
 
-    def read_blocks(
-        self, hook: str, shard: int, blocks: Sequence[tuple[int, int]]
-    ) -> Iterator[UInt8[np.ndarray, "n bytes"]]:
-        """The bytes of rows of a shard, block by block; see `shards.read_blocks`."""
-        file = self.folder / self.manifest.shards[shard].acts
-        return read_blocks(file, self.places[shard][hook], blocks)
+        Raises:
+            LookupError: If the store has no such hook.
+            IndexError: If one is not the number of a row.
+        """
+        name = self.hook_name(hook)
+        if rows.dtype.kind not in "iu":
+            raise IndexError(
+                f"rows are {rows.dtype}; give their numbers (np.flatnonzero of a mask)"
+            )
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(
+                f"rows {rows.min()} to {rows.max()} are not among the {len(self):,} of the store"
+            )
+        out = self._new(name, len(rows)) if out is None else out
+        return self._mapped_rows[name].gather(rows, out) if len(rows) else out
+
+    def advise(self, hook: str, shard: int, first: int, n: int) -> None:
+        """Has the system begin to read `n` rows of a shard, from its row `first` on."""
+        advise(self._maps[shard], self.places[shard][hook], first, n)
 
     def bring_in(self) -> None:
         """Reads the shards into the page cache in the order on disk, if memory has room for them.
@@ -153,8 +151,8 @@ class ActivationStore:
         """
         size = sum((self.folder / shard.acts).stat().st_size for shard in self.manifest.shards)
         if size < 0.8 * available_memory():
-            for shard, mapped in zip(self.manifest.shards, self.mapped, strict=True):
-                read_ahead(mapped.memory, self.folder / shard.acts)
+            for shard, mapped in enumerate(self._maps):
+                read_ahead(mapped, self._file(shard))
 
     def rows(
         self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
@@ -210,7 +208,8 @@ class ActivationStore:
             seed: Of the order.
             pool_mb: Where memory cannot hold the store, and rows at random would come slowly:
                 shuffle within pools of so many megabytes, each drawn evenly from all parts of the
-                store. Two are in memory. If None, one uniform permutation of all rows.
+                store. The page cache has to have room for two. If None, one uniform permutation of
+                all rows.
             drop_last: Leave out a last batch that is not full.
 
         Raises:
@@ -270,20 +269,16 @@ class ActivationStore:
             raise LookupError(f"the store has no single hook {hook!r}; it has {', '.join(names)}")
         return found[0]
 
-    @property
-    def shards(self) -> list[dict[str, Tensor]]:
-        """The memory-mapped tensors of every shard, by hook.
-
-        Raises:
-            ValueError: If a shard is damaged, or not of the shape that the manifest says.
-        """
-        return [mapped.acts for mapped in self.mapped]
+    @cached_property
+    def _maps(self) -> list[mmap.mmap]:
+        return [map_shard(self._file(shard)) for shard in range(len(self.manifest.shards))]
 
     @cached_property
-    def mapped(self) -> list[MappedShard]:
-        """Every shard, mapped; see `shards`."""
-        files = [self.folder / shard.acts for shard in self.manifest.shards]
-        return [map_shard(file, places) for file, places in zip(files, self.places, strict=True)]
+    def _mapped_rows(self) -> dict[str, MappedRows]:
+        return {
+            name: MappedRows(self._maps, [places[name] for places in self.places])
+            for name in self.hooks
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process, which maps the shards itself."""
@@ -294,7 +289,7 @@ class ActivationStore:
         """Where the tensors of every shard lie in its file, by hook.
 
         Raises:
-            ValueError: As `shards`.
+            ValueError: If a shard is damaged, or not of the shape that the manifest says.
         """
         return [self._checked_places(shard) for shard in self.manifest.shards]
 
@@ -309,6 +304,9 @@ class ActivationStore:
                     "this store"
                 )
         return places
+
+    def _file(self, shard: int) -> Path:
+        return self.folder / self.manifest.shards[shard].acts
 
     def _new(self, name: str, rows: int) -> Tensor:
         return torch.empty(rows, *self.row_shape(name), dtype=self.dtype)

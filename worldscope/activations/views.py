@@ -30,7 +30,7 @@ class StoreDataset(IterableDataset):
         seed: int = 0,
         pool_mb: float | None = None,
     ):
-        """See `ActivationStore.batches`. Pools are read ahead: one worker is enough for them."""
+        """See `ActivationStore.batches`."""
         self.store, self.batch_size, self.hooks = store, batch_size, hooks
         self.shuffle, self.seed, self.pool_mb = shuffle, seed, pool_mb
 

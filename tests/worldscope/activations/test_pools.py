@@ -1,7 +1,5 @@
 """Pools give every row once, drawn evenly from all of a store, whatever is read of it and how."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -135,12 +133,3 @@ def test_workers_of_a_loader_share_the_rows(store: ActivationStore, workers: int
         [b.rows for b in store.batches(100, hooks=C, seed=2, pool_mb=pool_mb(store, 150))]
     )
     torch.testing.assert_close(found, store.gather(C, order), rtol=0, atol=0)
-
-
-def test_a_shard_cut_short_is_named(network: MLSTM, world: World, tmp_path: Path) -> None:
-    store = collect(network, world, C, tmp_path, shard_mb=0.004, batch_positions=64)
-    assert store.places
-    shard = tmp_path / store.manifest.shards[1].acts
-    shard.write_bytes(shard.read_bytes()[:-40])
-    with pytest.raises(ValueError, match=r"shard-00001\.safetensors was cut short"):
-        list(store.batches(64, pool_mb=0.001))

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from worldscope.activations.shards import (
     NewShard,
     checksum,
-    map_shard,
+    map_acts,
     read_places,
     read_rows,
     write_rows,
@@ -33,7 +33,7 @@ def write(path: Path, dtype: torch.dtype = torch.float32) -> str:
 
 
 def mapped(path: Path) -> dict[str, torch.Tensor]:
-    return map_shard(path, read_places(path)).acts
+    return {name: map_acts(path, place) for name, place in read_places(path).items()}
 
 
 @pytest.fixture

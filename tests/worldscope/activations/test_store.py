@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from worldscope.activations.collect import collect
@@ -28,7 +29,7 @@ def store(
 
 
 def joined(store: ActivationStore, hook: str) -> torch.Tensor:
-    return torch.cat([shard[hook] for shard in store.shards])
+    return torch.cat([load_file(store.folder / s.acts)[hook] for s in store.manifest.shards])
 
 
 def test_ranges_within_and_across_shards(store: ActivationStore) -> None:
@@ -40,15 +41,28 @@ def test_ranges_within_and_across_shards(store: ActivationStore) -> None:
         assert store.rows(start=start, stop=stop) == store.rows().slice(start, stop - start)
 
 
-def test_a_range_within_a_shard_is_the_map_itself(store: ActivationStore) -> None:
-    first, second = store.acts(C, 0, 5), store.acts(C, 2, 5)
-    assert second.data_ptr() == first[2:].data_ptr() == store.shards[0][C][2:].data_ptr()
+def test_a_range_within_a_shard_is_no_copy_and_is_the_callers_own(store: ActivationStore) -> None:
+    shard, before = store.manifest.shards[0], joined(store, C)
+    acts = store.acts(C, 2, 5)
+    assert acts.untyped_storage().nbytes() == shard.n_rows * store.row_bytes(C)
+    acts.zero_()
+    rows = np.arange(len(store))
+    for found in (store.acts(C), store.gather(C, rows), joined(store, C)):
+        torch.testing.assert_close(found, before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("rows", [[], [3], [900, 2, 2, 500, 0]])
 def test_rows_are_gathered_in_the_order_asked_for(store: ActivationStore, rows: list[int]) -> None:
     found = store.gather(C, np.array(rows, dtype=np.int64))
     torch.testing.assert_close(found, joined(store, C)[rows])
+
+
+def test_what_is_no_row_is_not_gathered(store: ActivationStore) -> None:
+    for rows in ([-1, 3], [0, len(store)]):
+        with pytest.raises(IndexError, match=rf"rows {rows[0]} to {rows[1]} are not among"):
+            store.gather(C, np.array(rows))
+    with pytest.raises(IndexError, match="rows are bool"):
+        store.gather(C, np.ones(len(store), dtype=bool))
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
