@@ -1,100 +1,134 @@
-"""Collecting ragged documents beside TransformerLens' `run_with_cache`, as its users run it.
+"""Collecting one hook to disk beside TransformerLens, nnsight and SAELens.
 
-Documents in the order of the data, padded to the longest of their batch, one hook kept by name, and
-each batch saved with `torch.save`. Both sides cut documents at the context.
+The peers read documents in the order of the data, padded to the longest of their batch; SAELens
+documents that all fill the context, which is what its runner makes. Both sides begin with symbols,
+cut at the context, and no side's loading of the network is timed.
 """
 
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.collect import ragged_texts, random_gpt
+from benchmarks.peers import (
+    CHECKED,
+    PYTHON,
+    Documents,
+    NNsight,
+    Peer,
+    SAELens,
+    StoppedNNsight,
+    TransformerLens,
+)
 from benchmarks.timing import NO_BF16, Row, check_within, compare, fastest, show
 from worldscope.activations.collect import collect
-from worldscope.activations.store import load_store
+from worldscope.activations.store import ActivationStore, load_store
 from worldscope.networks.arithmetic import has_bf16
 from worldscope.networks.transformer import Transformer
 
 BATCHES = (8, 32, 64)
-"""What the peer may choose from."""
+"""What a peer may choose from."""
+NO_PEERS = "the peers have no environment here: make bench-peers"
+WITHIN = {"float32": 1e-5, "bfloat16": 0.1}
+"""How far rows may be apart, by our arithmetic."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """A peer, its type and ours, and what our ratio is to reach."""
+
+    peer: type[Peer]
+    theirs: str
+    ours: str
+    bar: float | None
+
+
+DUELS = (
+    Duel(TransformerLens, "float32", "float32", 1.2),
+    Duel(TransformerLens, "float32", "bfloat16", 3.0),
+    Duel(TransformerLens, "bfloat16", "bfloat16", None),
+    Duel(NNsight, "float32", "float32", 1.2),
+    Duel(NNsight, "float32", "bfloat16", 3.0),
+    Duel(NNsight, "bfloat16", "bfloat16", None),
+    Duel(StoppedNNsight, "float32", "float32", None),
+    Duel(SAELens, "float32", "float32", 3.0),
+    Duel(SAELens, "float32", "bfloat16", None),
+)
 
 
 def rows(quick: bool) -> Iterator[Row]:
     """The last block's output; real positions a second, padding not counted."""
     network = random_gpt(quick)
+    context = network.config.n_ctx
     texts = ragged_texts(network, 40 if quick else 400)
-    shape = network.config
-    work = (
-        f"collect {len(texts)} documents of the lengths of IMDB, GPT {shape.n_layers} × "
-        f"{shape.d_model}, one hook"
-    )
-    row = Row(work, "positions/s", "TransformerLens run_with_cache + torch.save, fp32", bar=1.2)
-    yield _beside_transformer_lens(row, network, texts, 2 if quick else 3)
-    bf16 = replace(row, peer_name=f"{row.peer_name}; ours in bf16", bar=3.0)
-    if not has_bf16(network.device):
-        yield replace(bf16, absent=NO_BF16)
-        return
-    network.dtype = torch.bfloat16
-    yield _beside_transformer_lens(bf16, network, texts, 2 if quick else 3)
-
-
-def _beside_transformer_lens(row: Row, network: Transformer, texts: list[str], repeats: int) -> Row:
-    hook = f"blocks.{network.config.n_layers - 1}.hook_out"
-    encoded = [torch.tensor(network.encode(text)[: network.config.n_ctx]) for text in texts]
-    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
-
-    def ours() -> None:
-        shutil.rmtree(folder / "ours", ignore_errors=True)
-        collect(network, texts, hook, folder / "ours", too_long="cut")
-
-    def peer(batch: int, some: list[torch.Tensor] = encoded) -> None:
-        shutil.rmtree(folder / "peer", ignore_errors=True)
-        (folder / "peer").mkdir()
-        with torch.no_grad():
-            for first in range(0, len(some), batch):
-                padded = pad_sequence(some[first : first + batch], batch_first=True)
-                _, cache = network.bridge.run_with_cache(padded, names_filter=[hook])
-                torch.save(cache[hook], folder / "peer" / f"{first:06d}.pt")
-
-    try:
-        batch = fastest(BATCHES, lambda batch: peer(batch, encoded[: max(BATCHES)]))
-        ours()
-        peer(batch)
-        limit = 1e-5 if network.dtype == torch.float32 else 0.1
-        apart = _apart(folder, encoded, batch)
-        return compare(
-            replace(
-                row,
-                peer_name=f"{row.peer_name}, batch {batch}",
-                equal=check_within(apart, limit, "rows"),
-            ),
-            sum(map(len, encoded)),
-            ours,
-            lambda: peer(batch),
-            repeats=repeats,
+    ragged = [np.array(network.encode(text)[:context]) for text in texts]
+    joined = np.concatenate(ragged)
+    packed = list(joined[: len(joined) // context * context].reshape(-1, context))
+    for duel in DUELS:
+        documents, lengths = (
+            (packed, f"{context} symbols") if duel.peer is SAELens else (ragged, "IMDB's lengths")
         )
+        yield _fought(duel, network, documents, lengths, quick)
+
+
+def _fought(
+    duel: Duel, network: Transformer, documents: Documents, lengths: str, quick: bool
+) -> Row:
+    shape = network.config
+    row = Row(
+        f"collect 1 hook of {len(documents)} documents of {lengths}, GPT {shape.n_layers} × "
+        f"{shape.d_model}, {duel.ours} arithmetic and store",
+        "positions/s",
+        f"{duel.peer.name}, {duel.theirs}",
+        bar=duel.bar,
+    )
+    if "bfloat16" in (duel.ours, duel.theirs) and not has_bf16(network.device):
+        return replace(row, absent=NO_BF16)
+    if duel.peer is not TransformerLens and not PYTHON.exists():
+        return replace(row, absent=NO_PEERS)
+    folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+    network.dtype = getattr(torch, duel.ours)
+    try:
+        peer = duel.peer(network, folder, duel.theirs)
+        return _compared(row, network, documents, duel.ours, peer, quick)
     finally:
+        network.dtype = torch.float32
         shutil.rmtree(folder)
 
 
-def _apart(folder: Path, encoded: list[torch.Tensor], batch: int) -> float:
-    """The largest difference between the rows of both sides."""
-    store = load_store(folder / "ours")
-    sequences, positions = (store.labels(name) for name in ("sequence", "position"))
-    order = np.lexsort((positions, sequences))
-    ours = store.gather(None, order)
-    theirs = []
-    for first in range(0, len(encoded), batch):
-        saved = torch.load(folder / "peer" / f"{first:06d}.pt", weights_only=True)
-        some = encoded[first : first + batch]
-        theirs += [acts[: len(text)] for acts, text in zip(saved, some, strict=True)]
-    return float((ours - torch.cat(theirs)).abs().max())
+def _compared(
+    row: Row, network: Transformer, documents: Documents, dtype: str, peer: Peer, quick: bool
+) -> Row:
+    batches = BATCHES[:1] if quick else BATCHES
+    hook, out = f"blocks.{network.config.n_layers - 1}.hook_out", peer.folder / "ours"
+
+    def ours() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        collect(network, documents, hook, out, dtype=dtype)
+
+    few = documents[: 2 * max(batches)]
+    batch = fastest(batches, lambda batch: peer.collect(few, batch))
+    ours()
+    found, expected = _first_rows(load_store(out)), peer.first_rows(documents, batch)
+    equal = check_within(float((found - expected).abs().max()), WITHIN[dtype], "rows")
+    return compare(
+        replace(row, peer_name=f"{row.peer_name}, batch {batch}", equal=equal),
+        sum(map(len, documents)),
+        ours,
+        lambda: peer.collect(documents, batch),
+        repeats=2 if quick else 3,
+    )
+
+
+def _first_rows(store: ActivationStore) -> torch.Tensor:
+    """In the order of the data."""
+    order = np.lexsort((store.labels("position"), store.labels("sequence")))
+    return store.gather(None, order[:CHECKED]).float()
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def read_plainly(
         states.clear()
         lengths = torch.tensor([len(encoded[row]) for row in chosen])
         mask = (torch.arange(symbols.shape[1]) < lengths[:, None]).to(acts)
-        sums = torch.einsum("bt,btd->bd", mask, acts)
+        sums = (acts * mask.unsqueeze(2)).sum(1)  # einsum would round its sums to bfloat16
         reduced["final"][chosen] = acts[torch.arange(len(chosen)), lengths - 1].numpy()
         reduced["mean"][chosen] = (sums / lengths[:, None]).numpy()
     hook.remove()

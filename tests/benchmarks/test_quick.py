@@ -5,15 +5,9 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from benchmarks import (
-    collect,
-    collect_memory,
-    collect_peers,
-    read_states,
-    shuffled_read,
-    train_mlstm,
-)
-from benchmarks.timing import Row, show
+from benchmarks.all import ALL
+from benchmarks.collect_peers import NO_PEERS
+from benchmarks.timing import NO_BF16, Row, show
 
 WORDS = {
     "work", "unit", "ours", "peer", "peer_name", "ratio", "bar", "equal", "repeats", "spread",
@@ -21,18 +15,7 @@ WORDS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        read_states.rows,
-        train_mlstm.rows,
-        collect.rows,
-        collect_peers.rows,
-        collect_memory.rows,
-        shuffled_read.rows,
-    ],
-    ids=lambda rows: rows.__module__,
-)
+@pytest.mark.parametrize("rows", ALL, ids=lambda rows: rows.__module__)
 def test_a_benchmark_checks_equality_and_prints_its_rows(
     rows: Callable[[bool], Iterable[Row]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -42,7 +25,7 @@ def test_a_benchmark_checks_equality_and_prints_its_rows(
     for row in printed:
         assert set(row) == WORDS
         if row["absent"] is not None:
-            assert "bfloat16" in row["absent"]
+            assert row["absent"] in (NO_BF16, NO_PEERS)
             assert row["ratio"] is row["ours"] is row["peer"] is None
             continue
         assert row["equal"]

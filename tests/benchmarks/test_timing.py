@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks import timing
-from benchmarks.timing import Row, check_within, compare, fastest, show, table
+from benchmarks.timing import Row, Seconds, check_within, compare, fastest, show, table
 
 ROW = Row("work", "bytes/s", "peer")
 
@@ -44,6 +44,15 @@ def test_speeds_and_ratio_are_medians_and_the_spread_is_that_of_the_pairs(clock:
 def test_the_sides_take_turns_in_going_first(clock: Clock) -> None:
     compare(ROW, 1, clock.side("ours", 1, 1), clock.side("peer", 1, 1), repeats=2)
     assert clock.calls == ["ours", "peer", "peer", "ours"]
+
+
+def test_a_side_may_tell_its_own_seconds_and_nothing_else(clock: Clock) -> None:
+    def loss() -> float:
+        clock.now += 2
+        return 8.0
+
+    row = compare(ROW, 12, loss, lambda: Seconds(3), repeats=1)
+    assert (row.ours, row.peer, row.ratio) == (6, 4, 1.5)
 
 
 def test_the_fastest_setting_is_found_after_a_warm_up(clock: Clock) -> None:

@@ -1,0 +1,19 @@
+"""Every benchmark that compares speeds or sizes."""
+
+from benchmarks import (
+    collect,
+    collect_memory,
+    collect_peers,
+    read_states,
+    shuffled_read,
+    train_mlstm,
+)
+
+ALL = [
+    read_states.rows,
+    train_mlstm.rows,
+    collect.rows,
+    collect_peers.rows,
+    collect_memory.rows,
+    shuffled_read.rows,
+]
