@@ -12,6 +12,7 @@ from worldscope.networks.hooked import HookPoint
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 _MATRICES = ("hook_pattern", "hook_attn_scores")
+_MIDDLE, _ATTENTION = "hook_resid_mid", "hook_attn_out"
 
 
 @torch.no_grad()
@@ -37,6 +38,21 @@ def bridge_points(bridge: Any, symbols: Tensor) -> tuple[dict[str, HookPoint], d
         for name, value in read.items()
     }
     return points, {alias: name for alias, name in aliases.items() if name in points}
+
+
+def instead_of_stream(aliases: Collection[str]) -> dict[str, str]:
+    """What to edit in place of the stream between attention and MLP.
+
+    `hook_resid_mid` is what the second norm reads: an edit of it leaves the stream as it is.
+
+    Args:
+        aliases: Other names of hook points.
+    """
+    return {
+        alias: alias.removesuffix(_MIDDLE) + _ATTENTION
+        for alias in aliases
+        if alias.endswith(_MIDDLE)
+    }
 
 
 def _obeyed_kinds(bridge: Any, symbols: Tensor, names: Sequence[str]) -> set[str]:

@@ -5,6 +5,7 @@ and their shapes, and each tensor as raw little-endian float32 (the format of ml
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -245,8 +246,9 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _matching(tensors: dict[str, Tensor], ends: tuple[str, ...], folder: Path) -> list[Tensor]:
-    """Tensors of the LSTM's layers whose names end so, in order."""
-    names = sorted(name for name in tensors if "lstm_cell" in name and name.endswith(ends))
+    """Tensors of the LSTM's layers whose names end so, in the order of the layers' numbers."""
+    found = (name for name in tensors if "lstm_cell" in name and name.endswith(ends))
+    names = sorted(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
     if not names:
         raise ValueError(f"{folder} lists no tensor of an LSTM cell that ends with {ends[0]}")
     return [tensors[name] for name in names]

@@ -119,6 +119,10 @@ class Codec(ABC):
     def pieces(self, symbols: Sequence[int]) -> list[bytes]:
         """The bytes that each symbol stands for."""
 
+    def piece_lengths(self, symbols: Sequence[int]) -> Int[np.ndarray, " symbols"]:
+        """How many bytes each symbol stands for."""
+        return np.array([len(piece) for piece in self.pieces(symbols)])
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Writes what `load_codec` needs."""
@@ -136,7 +140,7 @@ class Codec(ABC):
         return [self.locate(text) for text in texts]
 
     def _located(self, text: str, symbols: list[int]) -> Encoding:
-        ends = np.cumsum([len(piece) for piece in self.pieces(symbols)])
+        ends = np.cumsum(self.piece_lengths(symbols))
         first, last = _byte_places(text)
         starts = np.minimum.reduceat(first, np.concatenate([[0], ends[:-1]]))
         places = np.maximum.reduceat(last, np.concatenate([[0], ends[:-1]]))
@@ -207,6 +211,7 @@ class BPECodec(Codec):
             bytes(to_byte[character] for character in piece)
             for piece in sorted(symbol_of_piece, key=symbol_of_piece.__getitem__)
         ]
+        self._lengths = np.array([len(piece) for piece in self._pieces])
         self.n_symbols = len(self._pieces)
 
     @classmethod
@@ -242,12 +247,16 @@ class BPECodec(Codec):
 
     def locate_all(self, texts: Sequence[str]) -> list[Encoding]:
         """See `Codec.locate_all`; texts are encoded on all processors."""
-        encoded = self._tokenizer.encode_batch([frame(text) for text in texts])
+        encoded = self._tokenizer.encode_batch_fast([frame(text) for text in texts])
         return [self._located(text, one.ids) for text, one in zip(texts, encoded, strict=True)]
 
     def pieces(self, symbols: Sequence[int]) -> list[bytes]:
         """See `Codec.pieces`."""
         return [self._pieces[symbol] for symbol in symbols]
+
+    def piece_lengths(self, symbols: Sequence[int]) -> Int[np.ndarray, " symbols"]:
+        """See `Codec.piece_lengths`."""
+        return self._lengths[symbols]
 
     def save(self, folder: Path) -> None:
         """Writes `codec.json`."""

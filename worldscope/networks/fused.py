@@ -74,9 +74,8 @@ def _block(
 ) -> Float[Tensor, "batch time d_model"]:
     x = visit("hook_in", x)
     x = x + visit("attn.hook_out", _attention(unwrap(block.attn), unwrap(block.ln1)(x), visit))
-    x = visit("ln2.hook_in", x)
-    mlp = unwrap(block.mlp)
-    inner = visit("mlp.in.hook_out", unwrap(mlp.fc_in)(unwrap(block.ln2)(x)))
+    mlp, read = unwrap(block.mlp), visit("ln2.hook_in", x)
+    inner = visit("mlp.in.hook_out", unwrap(mlp.fc_in)(unwrap(block.ln2)(read)))
     inner = visit("mlp.out.hook_in", mlp.act(inner))
     return visit("hook_out", x + visit("mlp.hook_out", unwrap(mlp.fc_out)(inner)))
 

@@ -9,7 +9,8 @@ changes everything after t.
 """
 
 import difflib
-import hashlib
+import json
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import xxhash
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
@@ -50,25 +52,26 @@ class HookPoint:
         return self.edited(value.unsqueeze(1)).squeeze(1)
 
     def edited(self, value: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """Passes a value through the edits.
+        """Passes a copy of a value through the edits.
 
         Each returns a tensor of the shape that it receives, or None if it left it or changed it in
-        place.
+        place. What is gone on with shares no memory with the value, nor with what an edit returned.
 
         Raises:
             ValueError: If an edit returns another shape.
         """
         self.calls += 1
+        value = value.clone()
         for edit in self.edits.values():
             changed = edit(value, self)
-            if changed is None:
+            if changed is None or changed is value:
                 continue
             if changed.shape != value.shape:
                 raise ValueError(
                     f"an edit at {self.name} returned shape {tuple(changed.shape)}; "
                     f"it must return {tuple(value.shape)} or None"
                 )
-            value = changed.to(value)
+            value = changed.to(value, copy=True)
         return value
 
 
@@ -99,6 +102,10 @@ class HookedNetwork(nn.Module):
     """Every hook point by its canonical name."""
     aliases: Mapping[str, str] = {}
     """Canonical name of every other name of a hook point."""
+    instead: Mapping[str, str] = {}
+    """What to edit in place of a name that promises more than an edit of its hook point does."""
+    name: str | None = None
+    """What it was loaded by, if by a name or from a folder."""
     runs: int = 0
     """Number of forward passes so far."""
     context: int | None = None
@@ -199,12 +206,12 @@ class HookedNetwork(nn.Module):
 
         Raises:
             LookupError: If a name is unknown.
-            ValueError: If the network would not go on with what an edit of that hook returns.
+            ValueError: If the network would not go on with what an edit of that hook returns, or
+                the name stands in `instead`.
             RuntimeError: If the network ran in the block and an edit was never called.
         """
         for name, _ in fwd_hooks:
-            if not self.hook_dict[self.hook_name(name)].editable:
-                raise ValueError(f"{name} can be read but not edited: the network goes on without")
+            self._check_editable(name)
         added = [(object(), self.hook_dict[self.hook_name(name)], edit) for name, edit in fwd_hooks]
         for key, point, edit in added:
             point.edits[key] = edit
@@ -220,6 +227,16 @@ class HookedNetwork(nn.Module):
         finally:
             for key, point, _ in added:
                 del point.edits[key]
+
+    def _check_editable(self, name: str) -> None:
+        point = self.hook_dict[self.hook_name(name)]
+        if not point.editable:
+            raise ValueError(f"{name} can be read but not edited: the network goes on without")
+        if name in self.instead:
+            raise ValueError(
+                f"{name} can be read but not edited: the stream goes past {point.name}, which only "
+                f"the next part reads; edit {self.instead[name]}, which is added to the stream"
+            )
 
     @contextmanager
     def listening(self, names: Sequence[str]) -> Iterator[list[dict[str, Tensor]]]:
@@ -249,14 +266,46 @@ class HookedNetwork(nn.Module):
             passes.append({name: output.reads[name] for name in names})
         return output
 
+    def specification(self) -> str:
+        """What determines the computation beside the weights; here, the modules and their settings.
+
+        Equal after saving and loading, and whatever the device and the arithmetic.
+        """
+        return _ADDRESS.sub("", super().__repr__())
+
     @property
     def digest(self) -> str:
-        """Sixteen hexadecimal digits that name these weights: equal exactly when they are."""
-        total = hashlib.sha256()
-        for name, tensor in sorted(self.state_dict().items()):
-            total.update(name.encode())
+        """Sixteen hexadecimal digits that name this network.
+
+        Equal exactly when the specification, the weights and the buffers are, to the bit.
+        """
+        total = xxhash.xxh3_64()
+        total.update(_line(self.specification()))
+        tensors: dict[str, Any] = dict(self.named_buffers(remove_duplicate=False))
+        tensors |= self.state_dict()
+        for name, tensor in sorted(tensors.items()):
+            total.update(_line(name, str(tensor.dtype), list(tensor.shape)))
             total.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
-        return total.hexdigest()[:16]
+        return total.hexdigest()
+
+    def __repr__(self) -> str:
+        """One line: what it is, how large, and where."""
+        parts = [
+            self.name,
+            self.extra_repr(),
+            f"{sum(parameter.numel() for parameter in self.parameters()):,} parameters",
+            f"{len(self.hook_dict)} hook points",
+            f"{str(self.dtype).removeprefix('torch.')} on {self.device}",
+        ]
+        return f"{type(self).__name__}({', '.join(part for part in parts if part)})"
+
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def _line(*values: object) -> bytes:
+    """Values as a line, so that no two rows of them are alike."""
+    return json.dumps(values).encode() + b"\n"
 
 
 def describe_hooks(network: HookedNetwork) -> str:

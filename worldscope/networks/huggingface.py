@@ -6,13 +6,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
+from worldscope.networks.bridge_specification import specify_bridge
+from worldscope.networks.bridged import (
+    blocks_needed,
+    bridge_points,
+    instead_of_stream,
+    run_bridge,
+)
 from worldscope.networks.codecs import Codec
 from worldscope.networks.context_model import ContextModel, ContextOutput
+from worldscope.networks.hub import bridge_of_hub
 from worldscope.networks.plain_pass import PlainPass, plain_pass, twin
 from worldscope.networks.tokenizer_codec import NoCodec, TokenizerCodec, read_tokenizer
 
@@ -35,20 +42,27 @@ class BridgedModel(ContextModel):
                 faster.
 
         Raises:
-            ValueError: If what follows a symbol changes what is read at it.
+            ValueError: If what follows a symbol changes what is read at it, or the codec gives
+                symbols that the network cannot read.
         """
         super().__init__()
         self.bridge = bridge.eval().requires_grad_(False)
         self.context = int(bridge.cfg.n_ctx)
         self.n_symbols = int(bridge.cfg.d_vocab)
         self.codec = codec or NoCodec(self.n_symbols)
+        self._unwritten = _unwritten(self.codec, self.n_symbols)
         self.dtype = next(bridge.parameters()).dtype
         few = torch.arange(min(4, self.context), device=self.device).unsqueeze(0) % self.n_symbols
         self._check_causal()
         self.hook_dict, self.aliases = bridge_points(bridge, few)
+        self.instead = instead_of_stream(self.aliases)
         self._plain: PlainPass | None = None
         if original is not None:
             self._plain = plain_pass(original, bridge, few, self.hook_dict)
+
+    def specification(self) -> str:
+        """See `HookedNetwork.specification`."""
+        return specify_bridge(self.bridge)
 
     @torch.no_grad()
     def forward(
@@ -100,15 +114,23 @@ class BridgedModel(ContextModel):
         layers = None if logits else blocks_needed([*names, *edited])
         return run_bridge(self.bridge, symbols, self.hook_dict, names, layers=layers)
 
-    def encode(self, text: Any, *, end: bool = True) -> list[int]:
+    def _last_scores(
+        self, texts: Int[Tensor, "batch longest"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch n"]:
+        """As of any network that reads a context; what stands for nothing is never written."""
+        scores = super()._last_scores(texts, lengths)
+        scores[:, self._unwritten] = -torch.inf
+        return scores
+
+    def encode(self, value: Any, *, end: bool = True) -> list[int]:
         """Symbols of a text; a row of symbols passes through.
 
         Raises:
             ValueError: If a symbol is outside the alphabet, or there is no tokenizer for a text.
         """
-        if isinstance(text, str):
-            return self.codec.encode(text, end=end)
-        symbols = torch.as_tensor(text)
+        if isinstance(value, str):
+            return self.codec.encode(value, end=end)
+        symbols = torch.as_tensor(value)
         if symbols.ndim != 1 or symbols.is_floating_point():
             raise ValueError(
                 f"the input has the shape {tuple(symbols.shape)} and holds {symbols.dtype}; give "
@@ -139,7 +161,7 @@ def load_hugging_face(
             shift, log-probabilities do not.
 
     Raises:
-        FileNotFoundError: If the hub does not give it.
+        FileNotFoundError: If the hub does not give it, or cannot be reached and no copy is here.
         ValueError: If it is of an architecture that TransformerLens does not know, or not causal.
     """
     if isinstance(source, nn.Module):
@@ -147,7 +169,7 @@ def load_hugging_face(
     elif Path(source).is_dir():
         model, tokenizer = _read_folder(Path(source), tokenizer, dtype)
     else:
-        bridge = _bridge_hub(str(source), tokenizer, device, dtype, revision)
+        bridge = bridge_of_hub(str(source), tokenizer, device, dtype, revision)
         return _finished(bridge, tokenizer or bridge.tokenizer, compatibility_mode, None)
     original = twin(_cast(model, device, dtype))
     return _finished(_bridge_module(model), tokenizer, compatibility_mode, original)
@@ -186,6 +208,17 @@ def load_bridge(
     bridge.load_state_dict(tensors)
     codec = None if tokenizer is None else TokenizerCodec(tokenizer, int(config.d_vocab))
     return BridgedModel(_cast(bridge, device, dtype), codec)
+
+
+def _unwritten(codec: Codec, n_symbols: int) -> list[int]:
+    """Symbols of a network that its codec cannot turn into text."""
+    if codec.n_symbols > n_symbols:
+        raise ValueError(
+            f"the codec has {codec.n_symbols} symbols, and the network reads 0 to {n_symbols - 1}; "
+            "give the codec that it was trained with"
+        )
+    unused = codec.unused if isinstance(codec, TokenizerCodec) else []
+    return [*unused, *range(codec.n_symbols, n_symbols)]
 
 
 def is_hugging_face(folder: Path) -> bool:
@@ -248,23 +281,3 @@ def _read_folder(folder: Path, tokenizer: Any, dtype: torch.dtype) -> tuple[nn.M
         said = " ".join(str(error).split())
         raise ValueError(f"{folder} holds no causal model in safetensors: {said:.200}") from None
     return cast(nn.Module, model), tokenizer or read_tokenizer(folder)
-
-
-def _bridge_hub(
-    name: str,
-    tokenizer: Any,
-    device: str | torch.device,
-    dtype: torch.dtype,
-    revision: str | None,
-) -> Any:
-    from transformer_lens.model_bridge import TransformerBridge
-
-    try:
-        return TransformerBridge.boot_transformers(
-            name, device=device, dtype=dtype, tokenizer=tokenizer, revision=revision
-        )
-    except Exception as error:  # the hub's client raises many kinds
-        said = " ".join(str(error).split())
-        raise FileNotFoundError(
-            f"{name!r} is neither a network here nor one that the hub gives: {said:.200}"
-        ) from error

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -84,9 +85,25 @@ class LanguageModel(HookedNetwork):
             logits.transpose(1, 2), symbols[:, 1:].long(), reduction="none"
         )
 
-    def encode(self, text: str, *, end: bool = True) -> list[int]:
-        """Symbols of a text."""
-        return self.codec.encode(text, end=end)
+    def encode(self, value: Any, *, end: bool = True) -> list[int]:
+        """Symbols of a text; symbols as they are.
+
+        Args:
+            value: A text, or symbols as whole numbers, (time,).
+            end: Whether the codec may end a text with a symbol of its own.
+
+        Raises:
+            ValueError: If it is neither, or a symbol is outside the alphabet.
+        """
+        if isinstance(value, str):
+            return self.codec.encode(value, end=end)
+        symbols = np.asarray(value)
+        if symbols.ndim != 1 or symbols.dtype.kind not in "iu":
+            raise ValueError(
+                f"the input is {value!r:.60}; this network reads texts, or symbols as whole numbers"
+            )
+        self._check_symbols(symbols)
+        return symbols.tolist()
 
     def decode(self, symbols: Sequence[int]) -> str:
         """Text of symbols."""
@@ -100,12 +117,18 @@ class LanguageModel(HookedNetwork):
         """
         if isinstance(inputs, str):
             return torch.tensor([self.encode(inputs)], device=self.device)
-        if inputs.numel() and not 0 <= inputs.min() <= inputs.max() < self.codec.n_symbols:
+        self._check_symbols(inputs)
+        return inputs.to(self.device)
+
+    def _check_symbols(self, symbols: Int[Tensor, "..."] | Int[np.ndarray, "..."]) -> None:
+        if (
+            0 not in symbols.shape
+            and not 0 <= symbols.min() <= symbols.max() < self.codec.n_symbols
+        ):
             raise ValueError(
-                f"symbols run from {inputs.min()} to {inputs.max()}; "
+                f"symbols run from {symbols.min()} to {symbols.max()}; "
                 f"this network's are 0 to {self.codec.n_symbols - 1}"
             )
-        return inputs.to(self.device)
 
 
 class TrainableModel(LanguageModel):

@@ -69,7 +69,7 @@ def load_network(
     source: Any,
     *,
     device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
+    dtype: str | torch.dtype = torch.float32,
     **settings: Any,
 ) -> Any:
     """A trained network, ready to run, behind one interface (`HookedNetwork`).
@@ -81,8 +81,8 @@ def load_network(
             of the MDN-RNN of World Models; a name on the Hugging Face hub; a Hugging Face model in
             memory; or a `TransformerBridgeConfig`, with `weights`.
         device: Where to put it.
-        dtype: Type of the matrix products, float32 or bfloat16. The weights of networks of ours
-            stay float32.
+        dtype: Type of the matrix products, float32 or bfloat16, or its name. The weights of
+            networks of ours stay float32.
         settings: For Hugging Face: `tokenizer`, `revision`, `compatibility_mode`; for llama2.c:
             `compatibility_mode`; for a configuration: `weights`, `tokenizer`. See
             `worldscope.networks.huggingface`.
@@ -90,12 +90,41 @@ def load_network(
     Raises:
         LookupError: If the zoo has no such network.
         FileNotFoundError: If there is no such network here or on the hub.
-        ValueError: If its files are damaged or do not fit together, or for another dtype.
+        ValueError: If its files are damaged or do not fit together, for another dtype, or for a
+            device that is not there.
     """
-    if dtype not in (torch.float32, torch.bfloat16):
-        raise ValueError(f"dtype is {dtype}; it must be torch.float32 or torch.bfloat16")
+    dtype, device = _dtype(dtype), _device(device)
     if not isinstance(source, str | Path):
         return _load_from_memory(source, device, dtype, settings)
+    network = _load_named(source, device, dtype, settings)
+    network.name = str(source)
+    return network
+
+
+def _dtype(given: str | torch.dtype) -> torch.dtype:
+    for name, dtype in _DTYPES.items():
+        if given in (name, dtype):
+            return dtype
+    raise ValueError(
+        f"dtype is {given}; it must be torch.float32 or torch.bfloat16, or a name: "
+        f"{' or '.join(_DTYPES)}"
+    )
+
+
+def _device(given: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(given)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # the latter from a torch that was built without it
+        raise ValueError(
+            f"this machine, or this build of torch, has no device {str(given)!r}; give device='cpu'"
+        ) from None
+    return device
+
+
+def _load_named(
+    source: str | Path, device: str | torch.device, dtype: torch.dtype, settings: dict[str, Any]
+) -> Any:
     if str(source).startswith("zoo:"):
         return _load_own(_zoo_folder(str(source)[4:]), device, dtype, **settings)
     path = Path(source)
@@ -103,11 +132,13 @@ def load_network(
         module = import_module(f"worldscope.networks.{home}")
         if path.exists() and getattr(module, recognised)(path):
             return getattr(module, load)(path, device=device, dtype=dtype, **settings)
-    if not path.exists() and _HUB_NAME.fullmatch(str(source)) and source not in zoo_names():
+    of_hub = isinstance(source, str) and _HUB_NAME.fullmatch(source) and source not in zoo_names()
+    if of_hub and not path.exists():
         return load_hugging_face(source, device=device, dtype=dtype, **settings)
     return _load_own(path, device, dtype, **settings)
 
 
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 _FORMATS = (
     ("is_hugging_face", "huggingface", "load_hugging_face"),
@@ -220,8 +251,9 @@ def _read_config(folder: Path) -> tuple[type[TrainableModel], Any]:
             f"{folder / 'checkpoint'}"
         )
     if not file.is_file():
+        lack = "config.json is missing" if folder.exists() else "there is no such file or folder"
         raise FileNotFoundError(
-            f"{folder} holds no network: config.json is missing "
+            f"{folder} holds no network: {lack} "
             f"(shipped networks are called zoo:<name>: {_listed(zoo_names())})"
         )
     try:

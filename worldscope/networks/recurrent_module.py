@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from worldscope.networks.evaluation import in_evaluation
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
 from worldscope.networks.torch_recurrent import Edit, Recurrent, recurrent_hooks, run_recurrent
 
@@ -36,12 +37,12 @@ class RecurrentModule(HookedNetwork):
         }
 
     def encode(self, value: Any, /) -> Float[Tensor, "time d_in"]:
-        """A sequence as float32.
+        """A sequence in the type of the weights.
 
         Raises:
             ValueError: If it is not of shape (time, d_in).
         """
-        sequence = torch.as_tensor(value, dtype=torch.float32)
+        sequence = torch.as_tensor(value, dtype=next(self.parameters()).dtype)
         wanted = self.module.input_size
         if sequence.ndim != 2 or sequence.shape[1] != wanted:
             raise ValueError(
@@ -59,7 +60,7 @@ class RecurrentModule(HookedNetwork):
         *,
         lengths: Int[np.ndarray, " batch"] | None = None,
     ) -> RecurrentOutput:
-        """Runs the module without gradients: the fused one where nobody looks.
+        """Runs the module, as in evaluation and without gradients: fused where nobody looks.
 
         Args:
             inputs: Batch first, whatever the module's own order is.
@@ -108,7 +109,8 @@ class RecurrentModule(HookedNetwork):
         if state is not None and len(state) == 1:
             given = state[0]
         ordered = inputs if self.module.batch_first else inputs.transpose(0, 1)
-        output, last = self.module(ordered, given)
+        with in_evaluation(self.module):
+            output, last = self.module(ordered, given)
         output = output if self.module.batch_first else output.transpose(0, 1)
         return RecurrentOutput(output, last if isinstance(last, tuple) else (last,), {})
 

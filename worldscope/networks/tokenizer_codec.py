@@ -18,6 +18,8 @@ class TokenizerCodec(Codec):
     """Reads text as a fast Hugging Face tokenizer does, its special tokens included."""
 
     name = "tokenizer"
+    unused: list[int]
+    """Symbols of the network's alphabet that stand for no token."""
 
     def __init__(self, tokenizer: Any, n_symbols: int | None = None):
         """Args:
@@ -25,7 +27,8 @@ class TokenizerCodec(Codec):
         n_symbols: Size of the network's alphabet, where it is larger than the tokenizer's.
 
         Raises:
-            ValueError: If the tokenizer is a slow one, which does not say where its tokens stand.
+            ValueError: If the tokenizer is a slow one, which does not say where its tokens stand,
+                or gives symbols that are outside the network's alphabet.
         """
         if not getattr(tokenizer, "is_fast", False):
             raise ValueError(
@@ -33,8 +36,17 @@ class TokenizerCodec(Codec):
                 "tokens stand in a text; load it with use_fast=True"
             )
         self.tokenizer = tokenizer
-        self.n_symbols = n_symbols or len(tokenizer)
         self._reader = _whole(tokenizer.backend_tokenizer)
+        token_of = {symbol: token for token, symbol in self._reader.get_vocab().items()}
+        last = max(token_of)
+        self.n_symbols = n_symbols or last + 1
+        if last >= self.n_symbols:
+            raise ValueError(
+                f"the tokenizer gives the symbol {last} ({token_of[last]!r}), and the network "
+                f"reads 0 to {self.n_symbols - 1}; give the tokenizer that it was trained with, or "
+                "enlarge its embedding"
+            )
+        self.unused = sorted(set(range(self.n_symbols)) - token_of.keys())
         self._added = frozenset(tokenizer.get_added_vocab())
         self._joins = _joins(self.specification())
         self._to_byte = byte_of_character() if "ByteLevel" in self._joins else None

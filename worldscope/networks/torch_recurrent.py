@@ -8,7 +8,7 @@ between layers, as in evaluation.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 from jaxtyping import Bool, Float
@@ -38,6 +38,15 @@ class _Weights(NamedTuple):
     b_ih: Tensor
     b_hh: Tensor
     hr: Tensor | None
+
+
+def is_recurrent(module: nn.Module) -> TypeGuard[Recurrent]:
+    """Whether a module is one of torch's recurrent ones, and not a subclass with its own pass."""
+    return isinstance(module, Recurrent) and type(module).forward in (
+        nn.LSTM.forward,
+        nn.GRU.forward,
+        nn.RNN.forward,
+    )
 
 
 def recurrent_hooks(module: Recurrent, prefix: str) -> dict[str, int]:

@@ -23,7 +23,7 @@ from worldscope.networks.loading import new_mlstm
 from worldscope.networks.train_config import TrainConfig
 from worldscope.networks.training import Progress, Trainer, last_checkpoint, split_texts
 from worldscope.networks.transformer import Transformer, TransformerConfig
-from worldscope.runs.lock import lock_folder
+from worldscope.runs.lock import alone_in
 
 VALIDATION_FRACTION = 0.01
 """Share of the groups that is held out."""
@@ -109,7 +109,7 @@ def train(
 
     _check(texts, device)
     kept, held = split_texts(texts, groups, fraction=VALIDATION_FRACTION, seed=config.seed)
-    with _alone_in(out):
+    with alone_in(out, "a training"):
         network = _first_network(kept, out, start, config.seed).to(device)
         corpus = pack(kept, network.codec, seed=config.seed)
         validation = pack(held[:VALIDATION_TEXTS], network.codec)
@@ -148,17 +148,6 @@ def _interrupts_wait() -> Iterator[list[int]]:
         yield noted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Refuses a second training in a folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    lock = lock_folder(out)
-    if lock is None:
-        raise ValueError(f"a training is running in {out}; wait for it, or choose another folder")
-    with lock:
-        yield
 
 
 def _check(texts: Sequence[str], device: str) -> None:

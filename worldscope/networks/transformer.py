@@ -1,8 +1,9 @@
 """Transformers of our own: TransformerLens' native architecture, with a codec and a fused pass."""
 
+import json
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -10,7 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from worldscope.networks.bridged import blocks_needed, bridge_points, run_bridge
+from worldscope.networks.bridged import (
+    blocks_needed,
+    bridge_points,
+    instead_of_stream,
+    run_bridge,
+)
 from worldscope.networks.codecs import Codec
 from worldscope.networks.context_model import ContextModel, ContextOutput
 from worldscope.networks.fused import fused_hooks, hidden_states, unwrap
@@ -66,6 +72,7 @@ class Transformer(ContextModel, TrainableModel):  # pyright: ignore[reportIncomp
         self.bridge = _native_bridge(config, seed)
         few = torch.zeros(1, min(2, config.n_ctx), dtype=torch.long)
         self.hook_dict, self.aliases = bridge_points(self.bridge, few)
+        self.instead = instead_of_stream(self.aliases)
         self._fused = frozenset(fused_hooks(config.n_layers))
 
     def zero_state(self, batch: int) -> State:
@@ -120,9 +127,10 @@ class Transformer(ContextModel, TrainableModel):  # pyright: ignore[reportIncomp
         def visit(name: str, value: Tensor) -> Tensor:
             point = self.hook_dict[name]
             if point.edits:
-                value = point.edited(value.clone())
+                value = point.edited(value)
             if name in names:
-                reads[name] = value
+                shared = any(value is other for other in reads.values())
+                reads[name] = value.clone() if shared else value
             return value
 
         model = self.bridge.original_model
@@ -161,6 +169,10 @@ class Transformer(ContextModel, TrainableModel):  # pyright: ignore[reportIncomp
                 logits.flatten(0, 1), targets.flatten().long(), reduction="sum"
             ).item()
         return nats
+
+    def specification(self) -> str:
+        """See `HookedNetwork.specification`."""
+        return json.dumps({"kind": self.kind, **asdict(self.config)})
 
     def state_dict(self, *args: Any, **settings: Any) -> dict[str, Tensor]:
         """Weights by TransformerLens' names."""

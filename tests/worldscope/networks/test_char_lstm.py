@@ -19,8 +19,10 @@ def folder(request: pytest.FixtureRequest, shared_data: Path) -> Path:
     return shared_data / "charrnn_ml5" / request.param
 
 
-def in_numpy(folder: Path, text: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """h and c of both layers, and logits: TensorFlow's BasicLSTMCell, gates i, j, f, o."""
+def in_numpy(
+    folder: Path, text: str, n_layers: int = 2
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """h and c of every layer, and logits: TensorFlow's BasicLSTMCell, gates i, j, f, o."""
     described = json.loads((folder / "manifest.json").read_text())
     tensors = {
         name: np.fromfile(folder / entry["filename"], "<f4").reshape(entry["shape"])
@@ -28,7 +30,7 @@ def in_numpy(folder: Path, text: str) -> tuple[dict[str, np.ndarray], np.ndarray
     }
 
     def cell(layer: int, kinds: tuple[str, str]) -> np.ndarray:
-        (name,) = (n for n in tensors if f"cell_{layer}" in n and n.endswith(kinds))
+        (name,) = (n for n in tensors if f"cell_{layer}/" in n and n.endswith(kinds))
         return tensors[name].astype(np.float64)
 
     def sigmoid(value: np.ndarray) -> np.ndarray:
@@ -39,12 +41,12 @@ def in_numpy(folder: Path, text: str) -> tuple[dict[str, np.ndarray], np.ndarray
     (w_out,) = (tensors[n] for n in tensors if n.endswith("softmax_w"))
     (b_out,) = (tensors[n] for n in tensors if n.endswith("softmax_b"))
     width = len(w_out)
-    h, c = [np.zeros(width)] * 2, [np.zeros(width)] * 2
+    h, c = [np.zeros(width)] * n_layers, [np.zeros(width)] * n_layers
     states: dict[str, list[np.ndarray]] = {}
     logits = []
     for character in text:
         x = embedding[symbol_of[character]].astype(np.float64)
-        for layer in range(2):
+        for layer in range(n_layers):
             kernel, bias = cell(layer, ("kernel", "weights")), cell(layer, ("bias", "biases"))
             i, j, f, o = np.split(np.concatenate([x, h[layer]]) @ kernel + bias, 4)
             c[layer] = c[layer] * sigmoid(f + 1) + sigmoid(i) * np.tanh(j)
@@ -123,3 +125,39 @@ def test_a_missing_or_cut_tensor_is_named(shared_data: Path, tmp_path: Path) -> 
     (folder / "manifest.json").write_text("[1]")
     with pytest.raises(ValueError, match=r"manifest\.json does not list tensors"):
         load_network(folder)
+
+
+def write_layers(folder: Path, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """A network of three characters from kernels and biases, layer by layer."""
+    width = len(layers[0][1]) // 4
+    tensors = {
+        "embedding": np.eye(3, width, dtype="<f4"),
+        "rnnlm/softmax_w": np.random.default_rng(1).normal(size=(width, 3)),
+        "rnnlm/softmax_b": np.zeros(3, "<f4"),
+    }
+    for layer, (kernel, bias) in enumerate(layers):
+        cell = f"rnnlm/multi_rnn_cell/cell_{layer}/basic_lstm_cell"
+        tensors |= {f"{cell}/kernel": kernel, f"{cell}/bias": bias}
+    manifest = {
+        name: {"filename": name.replace("/", "_"), "shape": list(tensor.shape)}
+        for name, tensor in tensors.items()
+    }
+    for name, tensor in tensors.items():
+        tensor.astype("<f4").tofile(folder / name.replace("/", "_"))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "vocab.json").write_text(json.dumps({"a": 0, "b": 1, "c": 2}))
+
+
+def test_eleven_layers_are_run_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    draw, width = np.random.default_rng(0), 4
+    layers = [
+        (draw.normal(size=(2 * width, 4 * width)), draw.normal(size=4 * width)) for _ in range(11)
+    ]
+    write_layers(tmp_path, layers)
+    network = load_network(tmp_path)
+    assert network.lstm.num_layers == 11
+    states, expected = in_numpy(tmp_path, "abcacb", n_layers=11)
+    logits, acts = network.run_with_cache("abcacb")
+    np.testing.assert_allclose(logits[0], expected, atol=1e-5)
+    for name, rows in states.items():
+        np.testing.assert_allclose(acts[name][0], rows, atol=1e-5)

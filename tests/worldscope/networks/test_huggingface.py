@@ -307,6 +307,47 @@ def test_a_folder_brings_its_tokenizer_and_writes(folder: Path) -> None:
     assert network.loss("a good film").shape == (1, len(network.encode("a good film")) - 1)
 
 
+@pytest.mark.parametrize("padding", [0, 200])
+def test_what_stands_for_nothing_is_never_written(padding: int) -> None:
+    size = len(tokenizer()) + padding
+    config = transformers.GPT2Config(
+        vocab_size=size, n_embd=16, n_layer=1, n_head=2, n_positions=32, bos_token_id=0
+    )
+    network = load_network(transformers.GPT2LMHeadModel(config), tokenizer=tokenizer())
+    assert network.n_symbols == network.codec.n_symbols == size
+    known = set(tokenizer().get_vocab().values())
+    for settings in ({"temperature": 3.0}, {"temperature": 3.0, "top_k": size}, {"top_p": 1.0}):
+        for written in network.generate("a good", seeds=range(3), max_new=40, **settings):
+            assert known.issuperset(written.symbols)
+            assert all(network.codec.pieces(written.symbols))
+
+
+def test_a_tokenizer_that_is_larger_than_the_network_is_refused_at_loading() -> None:
+    config = transformers.GPT2Config(
+        vocab_size=100, n_embd=16, n_layer=1, n_head=2, n_positions=32, bos_token_id=0
+    )
+    model = transformers.GPT2LMHeadModel(config)
+    with pytest.raises(ValueError, match="tokenizer gives the symbol .* network reads 0 to 99; "):
+        load_network(model, tokenizer=tokenizer())
+
+
+def test_symbols_beyond_those_of_another_codec_are_never_written() -> None:
+    from worldscope.networks.codecs import BytesCodec
+
+    config = transformers.GPT2Config(
+        vocab_size=400, n_embd=16, n_layer=1, n_head=2, n_positions=32, bos_token_id=0
+    )
+    bridge = load_network(transformers.GPT2LMHeadModel(config)).bridge
+    network = BridgedModel(bridge, BytesCodec())
+    (written,) = network.generate("a good", max_new=60, temperature=3.0)
+    assert max(written.symbols) < 256
+    small = load_network(original("GPT2")).bridge
+    with pytest.raises(
+        ValueError, match="the codec has 256 symbols, and the network reads 0 to 49"
+    ):
+        BridgedModel(small, BytesCodec())
+
+
 def test_pickled_weights_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")

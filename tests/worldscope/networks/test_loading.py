@@ -79,6 +79,32 @@ def test_the_arithmetic_is_chosen_at_loading_and_the_weights_stay(
         load_network(folder, dtype=torch.float16)
 
 
+@pytest.mark.parametrize("name", ["float32", "bfloat16"])
+def test_a_type_may_be_given_by_its_name(folder: Path, name: str) -> None:
+    dtype = getattr(torch, name)
+    named, given = load_network(folder, dtype=name), load_network(folder, dtype=dtype)
+    assert named.dtype == given.dtype == dtype
+    assert torch.equal(named(SYMBOLS).logits, given(SYMBOLS).logits)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float", "", torch.float64, torch.int8])
+def test_any_other_type_is_refused_with_those_that_there_are(
+    folder: Path, dtype: str | torch.dtype
+) -> None:
+    with pytest.raises(ValueError, match="must be .*, or a name: float32 or bfloat16$"):
+        load_network(folder, dtype=dtype)
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "gpu", "cpu:x", torch.device("cuda:77")])
+def test_a_device_that_is_not_there_is_said_with_one_that_is(
+    folder: Path, device: str | torch.device
+) -> None:
+    with pytest.raises(ValueError, match=f"has no device '{device}'; give device='cpu'") as caught:
+        load_network(folder, device=device)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
 def test_half_precision_takes_half_of_the_room_and_changes_little(
     bpe: BPECodec, tmp_path: Path
 ) -> None:
@@ -320,6 +346,27 @@ def test_a_folder_without_a_network_tells_the_names_of_the_shipped_ones(zoo: Pat
         FileNotFoundError, match=r"pieces holds no network: .* called zoo:<name>: bytes, pieces\)"
     ):
         load_network("pieces")
+
+
+@pytest.mark.parametrize("as_path", [True, False])
+@pytest.mark.parametrize("place", ["./nothing", "../no/thing", "{here}/nothing"])
+def test_a_path_to_nothing_tells_the_names_of_the_shipped_ones(
+    zoo: Path, tmp_path: Path, place: str, as_path: bool
+) -> None:
+    place = place.format(here=tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match=r"no such file or folder \(.* zoo:<name>: bytes, pieces\)$"
+    ) as caught:
+        load_network(Path(place) if as_path else place)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_digests_of_the_cards_are_those_of_the_shipped_networks() -> None:
+    for name in zoo_names():
+        folder = loading.ZOO / name
+        digest = load_network(f"zoo:{name}").digest
+        assert json.loads((folder / "card.json").read_text())["digest"] == digest
+        assert f"digest `{digest}`" in (folder / "CARD.md").read_text()
 
 
 def test_the_stages_of_a_shipped_network_load_and_are_in_order_of_training() -> None:

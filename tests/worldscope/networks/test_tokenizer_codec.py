@@ -149,3 +149,28 @@ def test_a_slow_tokenizer_is_refused() -> None:
 def test_the_digest_is_of_what_is_read() -> None:
     assert CODEC.digest == byte_level().digest
     assert len(CODEC.digest) == 16
+
+
+def test_the_alphabet_holds_every_symbol_and_those_without_a_token_are_known() -> None:
+    gaps = {"a": 0, "b": 2, "c": 5}
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(gaps, unk_token="a")), unk_token="a"
+    )
+    assert TokenizerCodec(tokenizer).n_symbols == 6
+    padded = TokenizerCodec(tokenizer, 8)
+    assert (padded.n_symbols, padded.unused) == (8, [1, 3, 4, 6, 7])
+    assert padded.encode("c") == [5]
+    assert TokenizerCodec(tokenizer, 6).n_symbols == 6
+    with pytest.raises(
+        ValueError, match=r"gives the symbol 5 \('c'\), and the network reads 0 to 4; give the tok"
+    ):
+        TokenizerCodec(tokenizer, 5)
+
+
+def test_an_added_token_outside_of_the_network_is_refused() -> None:
+    tokenizer = byte_level().tokenizer
+    size = len(tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    with pytest.raises(ValueError, match=rf"gives the symbol {size} \('<pad>'\)"):
+        TokenizerCodec(tokenizer, size)
+    assert TokenizerCodec(tokenizer, size + 1).unused == []

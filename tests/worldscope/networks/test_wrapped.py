@@ -211,7 +211,7 @@ def test_a_vision_transformer_is_read_patch_by_patch() -> None:
     )  # fmt: skip
     vit = transformers.ViTModel(config).eval()
     network = wrap(vit, IMAGES, timed=False)
-    names = [n for n, p in network.hook_dict.items() if p.axes == ("batch", "time", "d")]
+    names = [n for n, p in network.hook_dict.items() if p.axes == ("batch", "position", "d")]
     assert network.positions(IMAGES[0], ["hook_out.last_hidden_state"]) == 5
     expected = vit(IMAGES).last_hidden_state.detach()
     piece = next(

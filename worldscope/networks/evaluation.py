@@ -1,0 +1,81 @@
+"""A module is run as in evaluation, and is afterwards as it was."""
+
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+
+@contextmanager
+def in_evaluation(module: nn.Module) -> Iterator[None]:
+    """Has every submodule evaluate inside a `with` block: no dropout, no statistics of the batch.
+
+    The fast path of torch's encoder layers is off, since it does not call their submodules and
+    makes nested tensors of padded batches. What the module writes into its buffers is forgotten.
+    Afterwards, whatever happened, every flag, buffer and setting is the one that was there.
+    """
+    flags = [(part, part.training) for part in module.modules()]
+    buffers = [_own_buffers(part) for part, _ in flags]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    copies: dict[int, Tensor] = {}
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        for (part, _), own in zip(flags, buffers, strict=True):
+            part.training = False
+            for name, buffer in own.items():
+                part._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for (part, training), own in zip(flags, buffers, strict=True):
+            part.training = training
+            for name, buffer in own.items():
+                part._buffers[name] = buffer
+
+
+def _own_buffers(module: nn.Module) -> dict[str, Tensor]:
+    """Buffers that can be exchanged: not those of compiled code, nor of a shape yet unknown."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return {}
+    held = module._buffers.items()
+    return {name: buffer for name, buffer in held if buffer is not None and not is_lazy(buffer)}
+
+
+class Watch:
+    """Tells whether a module was changed since the last look at it.
+
+    What counts is every attribute of every submodule, and in-place changes of its tensors.
+    """
+
+    def __init__(self, module: nn.Module):
+        """The first look."""
+        self.module = module
+        self.look()
+
+    def look(self) -> None:
+        """Keeps what is there now."""
+        self._objects, self._versions = _contents(self.module)
+
+    def changed(self) -> bool:
+        """Whether anything is another than at the last look."""
+        objects, versions = _contents(self.module)
+        if versions != self._versions or len(objects) != len(self._objects):
+            return True
+        return not all(map(operator.is_, objects, self._objects))
+
+
+def _contents(module: nn.Module) -> tuple[list[object], list[int]]:
+    """Everything that submodules hold, and how often each of their tensors was changed in place."""
+    objects: list[object] = []
+    versions: list[int] = []
+    for part in module.modules():
+        objects += [part, *vars(part).values()]
+        for tensor in (*part._parameters.values(), *part._buffers.values()):
+            if tensor is not None:
+                objects += [tensor, tensor.dtype]
+                counted = not is_lazy(tensor) and not tensor.is_inference()
+                versions.append(tensor._version if counted else 0)
+    return objects, versions
