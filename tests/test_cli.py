@@ -1,6 +1,8 @@
 """The command line: help, errors in one sentence, and a real run of each command."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -240,6 +242,44 @@ def test_collecting_says_in_one_sentence_what_is_wrong(
     assert not list(tmp_path.glob("acts/*.safetensors"))
 
 
+def test_a_column_of_the_file_chooses_positions_and_rows_keep_their_numbers(
+    capsys: pytest.CaptureFixture[str], network: Path, tmp_path: Path
+) -> None:
+    from worldscope.activations.store import load_store
+
+    rows = [{"text": "abc" * (n + 1), "where": [n, 2 * n + 1]} for n in range(9)]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    command = ["collect", "--network", str(network), "--data", str(file), "--hooks", "hook_c"]
+    chosen = ["--read.positions", "column:where", "--limit", "4", "--out", str(tmp_path / "acts")]
+    status, _, err = run(capsys, *command, *chosen)
+    assert status == 0, err
+    table = load_store(tmp_path / "acts").rows(["group", "position"]).to_pylist()
+    drawn = {row["group"] for row in table}
+    assert len(drawn) == 4
+    assert drawn != {"0", "1", "2", "3"}, "the rows are drawn at random"
+    for group in drawn:
+        found = sorted(row["position"] for row in table if row["group"] == group)
+        assert found == sorted({int(group), 2 * int(group) + 1})
+
+
+def test_the_help_of_collect_says_how_to_write_what_a_shell_would_change(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = " ".join(run(capsys, "collect", "--help")[1].split())
+    for said in ("'[hook_h,hook_c]', in quotes", "--read.positions", "column:NAME", "--limit"):
+        assert said in text
+
+
+def test_a_folder_that_is_no_store_is_said_in_one_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for command in ("info", "verify"):
+        status, _, err = run(capsys, "store", command, str(tmp_path))
+        assert (status, err.count("\n")) == (1, 1)
+        assert "holds no activation store: manifest.json is missing" in err
+
+
 def test_a_network_is_trained_on_several_sources(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -261,3 +301,10 @@ def test_the_subject_of_a_command_needs_no_option(
 ) -> None:
     assert run(capsys, "hooks", str(network)) == run(capsys, "hooks", "--network", str(network))
     assert "lstm.0.hook_c" in run(capsys, "hooks", str(network))[1]
+
+
+def test_the_package_runs_as_a_module_and_ends_quietly_when_its_reader_does() -> None:
+    command = f"{sys.executable} -m worldscope hooks zoo:reviews-gpt | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("name")
+    assert not done.stderr

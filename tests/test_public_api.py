@@ -14,6 +14,7 @@ EXPORTS = [
     "Add",
     "Clamp",
     "Feature",
+    "ReadSettings",
     "State",
     "World",
     "capture",

@@ -37,7 +37,7 @@ FRONT_DOOR = "worldscope (the front door)"
 USE_THE_FRONT_DOOR = {"dashboards", "experiments"}
 
 # The front door and the command line hand on every room.
-EXEMPT = {Path("worldscope/__init__.py"), Path("worldscope/cli.py")}
+EXEMPT = {Path(f"worldscope/{name}.py") for name in ("__init__", "__main__", "cli")}
 PACKAGES = ("worldscope", "probes", "sae", "evidence", "dashboards", "experiments")
 VAGUE = {"utils", "util", "common", "helpers", "misc"}
 # `streamlit run dashboards/app.py` and `python experiments/x/run.py` put the script's own folder

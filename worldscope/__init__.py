@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
     from worldscope.activations.collect import collect as collect
     from worldscope.activations.reading import read_states as read_states
     from worldscope.activations.reading import stream_states as stream_states
+    from worldscope.activations.settings import ReadSettings as ReadSettings
     from worldscope.activations.store import load_store as load_store
     from worldscope.activations.stream import stream_activations as stream_activations
     from worldscope.activations.text import read_text as read_text
@@ -56,6 +57,7 @@ _HOME_OF = {
     "load_network": "worldscope.networks.loading",
     "capture": "worldscope.activations.capture",
     "collect": "worldscope.activations.collect",
+    "ReadSettings": "worldscope.activations.settings",
     "load_store": "worldscope.activations.store",
     "stream_activations": "worldscope.activations.stream",
     "read_text": "worldscope.activations.text",

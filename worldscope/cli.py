@@ -4,6 +4,7 @@ Each command is a function whose signature and docstring are its help. What a co
 imported inside it, so that `--help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -219,7 +220,8 @@ def collect(
     Args:
         data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
             on the hub, or one of our review sets, which ship with Worldscope: short.
-        hooks: Hook names; `worldscope hooks` lists them. Several are written `[hook_h,hook_c]`.
+        hooks: Hook names; `worldscope hooks` lists them. Several are written '[hook_h,hook_c]', in
+            quotes.
         out: Folder of the store.
         network: Whatever `ws.load_network` takes by name.
         text_column: Column with the text.
@@ -229,7 +231,8 @@ def collect(
         arithmetic: Type of the network's matrix products.
         shard_mb: Megabytes of activations after which a file is closed.
         device: cpu or cuda.
-        limit: Read only so many texts, drawn at random.
+        limit: Read only so many texts, drawn at random. Without a group column the groups of the
+            rows are the numbers of the texts in the file, from 0 on.
         read: Which positions become rows, and how texts are read.
     """
     from worldscope.activations.command import collect_to
@@ -335,6 +338,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         auto_cli(COMMANDS, args=_with_subject(given), **_PARSER)
+        sys.stdout.flush()
+    except BrokenPipeError:  # what reads us, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except (KeyError, IndexError):  # no sentence of ours
         raise
     except _EXPECTED as error:

@@ -2,7 +2,9 @@
 
 import os
 import platform
+import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import torch
 from tqdm.auto import tqdm
 
 from worldscope.activations.inputs import Data, as_inputs
+from worldscope.activations.joining import digest_inputs
 from worldscope.activations.manifest import (
     FILE,
     Manifest,
@@ -25,13 +28,13 @@ from worldscope.activations.manifest import (
     write_manifest,
 )
 from worldscope.activations.reader import Cursor, Reader, Work
-from worldscope.activations.settings import ReadSettings, torch_dtype
+from worldscope.activations.settings import read_settings, torch_dtype
 from worldscope.activations.shards import NewShard, write_rows
 from worldscope.activations.store import ActivationStore
 from worldscope.networks.hooked import HookedNetwork
 from worldscope.networks.language_model import LanguageModel
 from worldscope.runs.files import plain
-from worldscope.runs.lock import lock_folder
+from worldscope.runs.lock import alone_in
 
 
 def collect(
@@ -48,7 +51,8 @@ def collect(
     """Writes the activations of a network at some hooks, and what is known of every row, to disk.
 
     Goes on by itself where a collection of the same thing into `out` was stopped; the bytes are
-    then those of an unbroken one (same machine type, versions and thread count).
+    then those of an unbroken one (same machine type, versions and thread count). Where these are
+    others than before, a warning says so and the manifest keeps them.
 
     Args:
         network: What reads; in float32 or bfloat16, as it was loaded.
@@ -63,18 +67,34 @@ def collect(
     Raises:
         LookupError: If a hook or a column is unknown.
         ValueError: If `out` holds something else, or was collected from another network, data set,
-            hook list or with other settings; if an input cannot be read, or its labels do not fit.
+            hook list or with other settings; if the network is being edited; if an input cannot be
+            read, or its labels do not fit.
+        TypeError: If there is no such setting.
         FloatingPointError: If an activation is not finite.
         OSError: If the disk is full or cannot be written; shards that were written stay whole.
     """
-    folder, reading = Path(out), ReadSettings(**settings)
+    folder, reading = Path(out), read_settings(settings)
+    _refuse_edits(network)
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file; name a folder for the store")
     inputs = as_inputs(data, column=reading.column)
     reader = Reader(network, inputs, hooks, reading)
-    with _saying_where(folder), _alone_in(folder):
-        manifest = _begin(folder, reader, _described(reader, dtype, shard_mb))
+    described = _described(reader, dtype, shard_mb)
+    with _saying_where(folder), alone_in(folder, "a collection"):
+        manifest = _begin(folder, reader, described)
         if not manifest.complete:
             manifest = _Collection(folder, reader, manifest).run(progress)
     return ActivationStore(folder, manifest)
+
+
+def _refuse_edits(network: HookedNetwork) -> None:
+    """A store is of the network itself: what edits did could not be told from its manifest."""
+    edited = [name for name, point in network.hook_dict.items() if point.edits]
+    if edited:
+        raise ValueError(
+            f"the network is being edited at {', '.join(edited)}, which a store would not say of "
+            "its rows: collect outside the `with` block, or use stream_activations"
+        )
 
 
 def _described(reader: Reader, dtype: str, shard_mb: float) -> Manifest:
@@ -95,27 +115,51 @@ def _described(reader: Reader, dtype: str, shard_mb: float) -> Manifest:
         settings=plain(reader.settings),
         shard_rows=max(1, int(shard_mb * 1e6 / numbers / torch_dtype(dtype).itemsize)),
     )
-    notes = {"data": inputs.name, "positions": reader.settings.positions}
+    notes = {
+        "network": network.name or type(network).__name__,
+        "data": inputs.name,
+        "inputs": digest_inputs(inputs),
+        "positions": reader.settings.positions,
+        "aliases": {alias: name for alias, name in network.aliases.items() if name in shapes},
+    }
     states = [asdict(state) for state in inputs.states]
-    return Manifest(source, _environment(), notes, plain(states))
+    return Manifest(source, _environment(network.device), notes, plain(states))
 
 
 def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
-    """The manifest to go on with: that of the folder, if there is one of the same collection."""
-    if (folder / FILE).exists():
-        found = read_manifest(folder)
-        manifest.source.check_same(found.source, folder)
-        for leftover in folder.glob(".*.tmp"):
-            leftover.unlink()
-        return found
-    if any(not file.name.startswith(".") for file in folder.iterdir()):
+    """The manifest to go on with: that of the folder, if rows of the same collection are there."""
+    known = (folder / FILE).exists()
+    if not known and any(not file.name.startswith(".") for file in folder.iterdir()):
         raise ValueError(f"{folder} holds other files; choose a new folder for the store")
+    for leftover in folder.glob(".*.tmp") if known else ():
+        leftover.unlink()
+    if known and (found := read_manifest(folder)).shards:
+        manifest.source.check_same(found.source, folder)
+        return _gone_on(folder, found, manifest.environment)
     if reader.network.dtype == torch.bfloat16:
         errors = reader.bf16_error()
         said = ", ".join(f"{name} {error:.2%}" for name, error in errors.items()) or "not known"
-        tqdm.write(f"bfloat16 against float32, relative to its norm: {said}")
+        tqdm.write(f"bfloat16 against float32, relative to its norm: {said}", file=sys.stderr)
         manifest = replace(manifest, notes={**manifest.notes, "bf16_error": errors})
     write_manifest(folder, manifest)
+    return manifest
+
+
+def _gone_on(folder: Path, found: Manifest, environment: dict[str, str]) -> Manifest:
+    """The manifest that was found; it says from where on the environment is another."""
+    manifest = found.gone_on_in(environment)
+    if len(manifest.later) > len(found.later):
+        then, now = found.last_environment, environment
+        said = ", ".join(
+            f"{name} {then.get(name)} then, {now[name]} now"
+            for name in now
+            if then.get(name) != now[name]
+        )
+        warnings.warn(
+            f"{folder} goes on in another environment ({said}): its bytes may differ from those of "
+            "an unbroken collection",
+            stacklevel=3,
+        )
     return manifest
 
 
@@ -211,8 +255,11 @@ class _Bar:
         self.bar.close()
 
 
-def _environment() -> dict[str, str]:
+def _environment(device: torch.device) -> dict[str, str]:
+    """What the bits depend on besides the source."""
+    on_gpu = device.type == "cuda"
     return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "pyarrow": pa.__version__,
@@ -220,17 +267,6 @@ def _environment() -> dict[str, str]:
         "machine": platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Refuses a second collection in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = lock_folder(folder)
-    if lock is None:
-        raise ValueError(f"a collection is running in {folder}; wait for it, or choose another")
-    with lock:
-        yield
 
 
 @contextmanager

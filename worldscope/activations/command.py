@@ -4,8 +4,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from worldscope.activations.collect import collect
 from worldscope.activations.settings import ReadSettings
 from worldscope.activations.store import ActivationStore
@@ -33,10 +31,13 @@ def collect_to(
     if data == "short":
         world = load_reviews(data)
     else:
-        world = load_world(data, text_column=text, label_column=label, group_column=group)
+        keep = () if settings.column is None else (settings.column,)
+        world = load_world(
+            data, text_column=text, label_column=label, group_column=group, keep=keep
+        )
     if limit is not None:
         world = _drawn(world, limit, settings.seed)
-    net = load_network(network, device=device, dtype=getattr(torch, arithmetic))
+    net = load_network(network, device=device, dtype=arithmetic)
     return collect(net, world, hooks, Path(out), progress=True, **how, **asdict(settings))
 
 

@@ -1,19 +1,20 @@
 """The data that a network reads: inputs, their groups and their ground truth, window by window."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 import xxhash
 
+from worldscope.activations.labels import naming_row
 from worldscope.worlds.world import State, World
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 Data = World | Sequence[Any] | np.ndarray | torch.Tensor
+_JSON = json.JSONEncoder(sort_keys=True, default=repr)
+"""Numbers to their last digit, and null apart from all of them."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,22 @@ class Inputs:
         return len(self.source)
 
     def window(self, first: int, size: int) -> Window:
-        """At most `size` rows from row `first` on."""
+        """At most `size` rows from row `first` on.
+
+        Raises:
+            ValueError: If an input is neither a text nor an array, or has no group; the row is
+                named.
+        """
         end = min(first + size, len(self))
         if not isinstance(self.source, World):
             numbers = [str(row) for row in range(first, end)]
-            return Window(first, list(self.source[first:end]), numbers, {})
-        columns = self._dataset(self.source)[first:end]
+            return Window(first, _checked(first, self.source[first:end]), numbers, {})
+        columns = self.source.dataset[first:end]
         names = (*(state.name for state in self.states), *self.extra)
         return Window(
             first,
-            columns[self.source.input_column],
-            [str(group) for group in columns[self.source.group_column]],
+            _checked(first, columns[self.source.input_column]),
+            _groups(first, columns[self.source.group_column]),
             {name: columns[name] for name in names},
         )
 
@@ -67,15 +73,11 @@ class Inputs:
         """Sixteen hexadecimal digits: equal exactly when all inputs, groups and labels are."""
         total = xxhash.xxh3_64()
         for window in self.windows(1024):
-            for value in window.values:
-                _add(total, value)
-            total.update(repr(window.groups).encode())
-            total.update(repr(window.columns).encode())
+            for place, value in enumerate(window.values):
+                naming_row(window.first + place, lambda v=value: add_value(total, v))
+                known = {name: values[place] for name, values in window.columns.items()}
+                total.update(_JSON.encode([window.groups[place], known]).encode())
         return total.hexdigest()
-
-    @staticmethod
-    def _dataset(world: World) -> "Dataset":
-        return world.dataset
 
 
 def as_inputs(data: Data, *, column: str | None = None) -> Inputs:
@@ -86,27 +88,71 @@ def as_inputs(data: Data, *, column: str | None = None) -> Inputs:
         column: A column besides the ground truth that is needed.
 
     Raises:
-        ValueError: If there is no input, or the data is one string.
+        ValueError: If there is no input, or the data is neither a world nor a list.
         LookupError: If there is no such column.
     """
-    if isinstance(data, str):
-        raise ValueError(f"the data is one string, {data!r:.60}; give a list of texts or a world")
+    _check_kind(data)
     if len(data) == 0:
         raise ValueError("the data is empty; give at least one input")
     if isinstance(data, World):
         if column is not None:
             data.values(column)
-        return Inputs(data.name, data, data.states, () if column is None else (column,))
+        plain = replace(data, dataset=data.dataset.with_format(None))
+        return Inputs(data.name, plain, data.states, () if column is None else (column,))
     if column is not None:
         raise LookupError(f"a list has no column {column!r}; give a world that has it")
     return Inputs("list", data)
 
 
-def _add(total: "xxhash.xxh3_64", value: Any) -> None:
+def _check_kind(data: Any) -> None:
+    """Raises:
+    ValueError: If it is neither a world nor a list.
+    """
+    if isinstance(data, str):
+        raise ValueError(f"the data is one string, {data!r:.60}; give a list of texts or a world")
+    if isinstance(data, Mapping) or hasattr(data, "column_names") or hasattr(data, "columns"):
+        raise ValueError(
+            f"the data is a {type(data).__name__}, which does not say what its columns are; give "
+            "ws.World(name, dataset, input_column, group_column), or what ws.load_world reads "
+            "from a file"
+        )
+    if not isinstance(data, World) and not hasattr(data, "__getitem__"):
+        raise ValueError(
+            f"the data is {data!r:.60}; give a world, or a list of texts or of arrays (time, …)"
+        )
+
+
+def _checked(first: int, values: Any) -> list[Any]:
+    """Inputs of rows from `first` on, each at least of one axis."""
+    checked = list(values)
+    for row, value in enumerate(checked, start=first):
+        if isinstance(value, str):
+            continue
+        no_list = not hasattr(value, "__len__") or isinstance(value, Mapping | bytes)
+        if no_list or getattr(value, "ndim", 1) == 0:
+            raise ValueError(
+                f"row {row} of the data is {value!r:.60}; each input must be a text or an array "
+                "(time, …)"
+            )
+    return checked
+
+
+def _groups(first: int, groups: Sequence[Any]) -> list[str]:
+    for row, group in enumerate(groups, start=first):
+        if group is None:
+            raise ValueError(
+                f"row {row} of the data has no group; name what must not be parted by a split"
+            )
+    return [str(group) for group in groups]
+
+
+def add_value(total: "xxhash.xxh3_64", value: Any) -> None:
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
         total.update(len(data).to_bytes(8, "little") + data)
         return
     array = np.ascontiguousarray(value)
+    if array.dtype.hasobject:
+        raise ValueError(f"the input {value!r:.60} is no array of numbers")
     total.update(f"{array.dtype}{array.shape}".encode())
     total.update(array.tobytes())

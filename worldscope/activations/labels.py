@@ -1,7 +1,7 @@
 """Ground truth for every position of an input, whatever level it is given at."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from jaxtyping import Bool
@@ -10,8 +10,17 @@ from worldscope.networks.codecs import Encoding
 from worldscope.worlds.world import State
 
 
+class Symbols(NamedTuple):
+    """An input as symbols."""
+
+    encoding: Encoding
+    """Which symbols, and where they stand in the text."""
+    text: str | None
+    """What they were made of; None where the data holds the symbols themselves."""
+
+
 def label_positions(
-    state: State, value: Any, length: int, encoding: Encoding | None
+    state: State, value: Any, length: int, symbols: Symbols | None
 ) -> Sequence[Any]:
     """The value of a state at every position of one input; None where there is none.
 
@@ -23,10 +32,11 @@ def label_positions(
         state: Which state.
         value: What the data holds for this input.
         length: Positions of the input.
-        encoding: Where its symbols stand, if it is a text.
+        symbols: What is read, if it is symbols.
 
     Raises:
-        ValueError: If there are more or fewer values than positions, or spans without a text.
+        ValueError: If there are more or fewer values than positions, a span is not within the text
+            or has no value, or there are spans without a text.
     """
     if value is None:
         return [None] * length
@@ -34,49 +44,56 @@ def label_positions(
         case "sequence":
             return [value] * length
         case "position":
-            return _of_positions(value, length, encoding)
+            return _of_positions(value, length, symbols)
         case "span":
-            return _of_spans(value, encoding)
+            return _of_spans(value, length, symbols)
 
 
-def choose_positions(value: Any, length: int, encoding: Encoding | None) -> Bool[np.ndarray, " n"]:
+def choose_positions(value: Any, length: int, symbols: Symbols | None) -> Bool[np.ndarray, " n"]:
     """Which positions a column of the data asks for.
 
     Args:
-        value: Positions (negative ones count from the end), or true and false for every position,
-            or spans of characters as mappings with `start` and `end`.
+        value: Positions, or true and false for every position (0 and 1 are positions), or spans of
+            characters as mappings with `start` and `end`; one position or span needs no list.
         length: Positions of the input.
-        encoding: Where its symbols stand, if it is a text.
+        symbols: What is read, if it is symbols.
 
     Raises:
-        ValueError: If it is none of these, or asks for a position that is not there.
+        ValueError: If it is none of these, or asks for a position or character that is not there.
     """
     chosen = np.zeros(length, dtype=bool)
-    if value is None or len(value) == 0:
-        return chosen
-    if isinstance(value[0], dict):
-        return np.any([overlaps(span, _text_encoding(encoding)) for span in value], axis=0)
-    if all(isinstance(flag, bool | np.bool_) for flag in value):
-        return np.array(_of_positions(value, length, encoding, elsewhere=False), dtype=bool)
-    for position in value:
-        if not isinstance(position, int | np.integer) or not -length <= position < length:
+    asked = [] if value is None else _listed(value)
+    if len(asked) and all(isinstance(flag, bool | np.bool_) for flag in asked):
+        return np.array(_of_positions(asked, length, symbols, elsewhere=False), dtype=bool)
+    for place in asked:
+        if isinstance(place, Mapping):
+            chosen |= overlaps(place, symbols)
+        elif _is_whole(place) and 0 <= place < length:
+            chosen[place] = True
+        else:
             raise ValueError(
-                f"it asks for position {position!r} of {length}; give whole numbers from 0 to "
-                f"{length - 1}, true and false for each position, or spans with start and end"
+                f"it asks for {place!r:.60}; give positions of symbols as whole numbers from 0 to "
+                f"{length - 1}, true or false for each position, or spans of characters as "
+                '{"start": …, "end": …}'
             )
-        chosen[position] = True
     return chosen
 
 
-def overlaps(span: dict, encoding: Encoding) -> Bool[np.ndarray, " symbols"]:
+def overlaps(span: Mapping, symbols: Symbols | None) -> Bool[np.ndarray, " symbols"]:
     """Which symbols share a character with a span.
 
     Raises:
-        ValueError: If the span has no start before its end.
+        ValueError: If there is no text, or the span does not lie in it, its start before its end.
     """
-    start, end = span.get("start"), span.get("end")
-    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end:
-        raise ValueError(f"the span {span} needs a start and a later end, in characters")
+    if symbols is None or symbols.text is None:
+        raise ValueError("spans are of characters, but this network does not read this as text")
+    start, end, characters = span.get("start"), span.get("end"), len(symbols.text)
+    if not _is_whole(start) or not _is_whole(end) or not 0 <= start < end <= characters:
+        raise ValueError(
+            f"the span {dict(span)} needs a start and a later end, in characters from 0 to "
+            f"{characters}, the length of the text"
+        )
+    encoding = symbols.encoding
     return ~encoding.special & (encoding.starts < end) & (encoding.ends > start)
 
 
@@ -89,34 +106,42 @@ def naming_row(row: int, make: Callable[[], Any]) -> Any:
 
 
 def _of_positions(
-    values: Sequence[Any], length: int, encoding: Encoding | None, elsewhere: Any = None
+    values: Any, length: int, symbols: Symbols | None, elsewhere: Any = None
 ) -> Sequence[Any]:
+    values = _listed(values)
     if len(values) == length:
         return list(values)
-    own = length if encoding is None else int((~encoding.special).sum())
-    if len(values) != own:
-        added = f", or {own} without what the codec adds" if own != length else ""
+    own = np.arange(length) if symbols is None else np.flatnonzero(~symbols.encoding.special)
+    if len(values) != len(own):
+        added = f", or {len(own)} without what the codec adds" if len(own) != length else ""
         raise ValueError(
             f"there are {len(values)} values for {length} positions{added}; give one for each"
         )
     spread: list[Any] = [elsewhere] * length
-    assert encoding is not None
-    for place, value in zip(np.flatnonzero(~encoding.special), values, strict=True):
+    for place, value in zip(own, values, strict=True):
         spread[place] = value
     return spread
 
 
-def _of_spans(spans: Sequence[dict], encoding: Encoding | None) -> Sequence[Any]:
-    located = _text_encoding(encoding)
-    values: list[Any] = [None] * len(located.symbols)
-    longest_first = sorted(spans, key=lambda span: span["start"] - span["end"])
-    for span in longest_first:
-        for place in np.flatnonzero(overlaps(span, located)):
-            values[place] = span["value"]
+def _of_spans(spans: Any, length: int, symbols: Symbols | None) -> Sequence[Any]:
+    found = []
+    for span in _listed(spans):
+        if not isinstance(span, Mapping) or "value" not in span:
+            raise ValueError(f'{span!r:.80} is no {{"start": …, "end": …, "value": …}}')
+        inside = overlaps(span, symbols)
+        found.append((span["end"] - span["start"], inside, span["value"]))
+    values: list[Any] = [None] * length
+    for _, inside, value in sorted(found, key=lambda each: -each[0]):
+        for place in np.flatnonzero(inside):
+            values[place] = value
     return values
 
 
-def _text_encoding(encoding: Encoding | None) -> Encoding:
-    if encoding is None:
-        raise ValueError("spans are of characters, but this network does not read text")
-    return encoding
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """A list as it is, and anything else as a list of one."""
+    is_list = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    return value if is_list else [value]  # pyright: ignore[reportReturnType]

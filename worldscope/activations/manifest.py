@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from worldscope.runs.files import plain, read_json, write_json
+import xxhash
+
+from worldscope.runs.files import plain, read_json, to_json, write_json
 
 FORMAT = "worldscope activations 1"
 FILE = "manifest.json"
@@ -37,6 +39,11 @@ class Source:
     """How the inputs were read; see `ReadSettings`."""
     shard_rows: int
     """Rows after which a shard is closed."""
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits: equal exactly when the sources are."""
+        return xxhash.xxh3_64(to_json(self).encode()).hexdigest()
 
     def check_same(self, other: "Source", where: Path) -> None:
         """Refuses another source.
@@ -75,14 +82,17 @@ class Manifest:
 
     source: Source
     environment: dict[str, str]
-    """Versions and machine on which the same bits are promised."""
+    """Versions and machine that it was begun with, on which the same bits are promised."""
     notes: dict[str, Any] = field(default_factory=dict)
-    """Names of the network and the data; measured error of the arithmetic."""
+    """Names of the network and the data, other names of the hooks, digest of the inputs alone;
+    measured error of the arithmetic."""
     states: list[dict[str, Any]] = field(default_factory=list)
     """Ground-truth columns of the row table."""
     shards: tuple[Shard, ...] = ()
     complete: bool = False
     """Whether every input has been read."""
+    later: list[dict[str, Any]] = field(default_factory=list)
+    """Other environments that the collection went on in: each with its first `shard`."""
 
     @property
     def n_rows(self) -> int:
@@ -92,6 +102,18 @@ class Manifest:
     def with_shard(self, shard: Shard) -> "Manifest":
         """The same with one more shard."""
         return replace(self, shards=(*self.shards, shard))
+
+    def gone_on_in(self, environment: dict[str, str]) -> "Manifest":
+        """The same, for shards that are yet to be written in an environment."""
+        if self.complete or environment == self.last_environment:
+            return self
+        change = {"shard": len(self.shards), "environment": environment}
+        return replace(self, later=[*self.later, change])
+
+    @property
+    def last_environment(self) -> dict[str, str]:
+        """The one that the collection last went on in."""
+        return self.later[-1]["environment"] if self.later else self.environment
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

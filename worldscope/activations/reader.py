@@ -2,25 +2,29 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from worldscope.activations.inputs import Inputs
+from worldscope.activations.inputs import Inputs, Window
+from worldscope.activations.pieces import read_pieces
 from worldscope.activations.plan import Batch, Segment, Unit, plan_window
 from worldscope.activations.settings import ReadSettings
-from worldscope.activations.windows import EncodedWindow, Position, encode_window, label_type
-from worldscope.networks.hooked import HookedNetwork
+from worldscope.activations.windows import (
+    EncodedWindow,
+    Position,
+    check_names,
+    encode_window,
+    label_type,
+)
+from worldscope.networks.hooked import HookedNetwork, Piece
 
 Rows = Mapping[str, Float[Tensor, "rows ..."]]
 """Activations by canonical hook name; row i of each is of the same position."""
-_CHUNK = 64
-"""Steps of a recurrence that are read together."""
 
 
 @dataclass(frozen=True)
@@ -73,19 +77,27 @@ class Reader:
 
         Raises:
             LookupError: If a hook is unknown.
-            ValueError: If no hook is named.
+            ValueError: If no hook is named, what is given is no network, or a state has the name
+                of another column of the rows.
         """
+        if not isinstance(network, HookedNetwork):
+            raise ValueError(
+                f"{network!r:.60} is no network; give what ws.load_network or ws.wrap returns"
+            )
+        if hooks is None:
+            raise ValueError("no hook is named; give the names of those to record")
         self.network, self.inputs, self.settings = network, inputs, settings
         self.names = list(dict.fromkeys(network.hook_names(hooks)))
         if not self.names:
             raise ValueError("no hook is named; give at least one")
+        check_names(inputs.states, self.names)
         self._types = {state.name: label_type(state) for state in inputs.states}
 
     def works(self, start: Cursor) -> Iterator[Work]:
         """The units from a cursor on, in the order of the plan."""
         size = self.settings.window
         for number in range(start.window, -(-len(self.inputs) // size)):
-            window = self._encoded(number)
+            window = self._encode(self.inputs.window(number * size, size))
             units = self._plan(window, number)
             for index in range(start.unit if number == start.window else 0, len(units)):
                 last = index + 1 == len(units)
@@ -96,10 +108,7 @@ class Reader:
 
     def row_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of a row of each hook, from reading the shortest of the first few inputs."""
-        few = self.inputs.window(0, min(16, self.settings.window))
-        window = encode_window(
-            self.network, self.inputs, few, self.names, self.settings, self._types
-        )
+        window = self._first
         item = int(window.lengths.argmin())
         length = int(window.lengths[item])
         if self.network.context is not None:
@@ -109,21 +118,24 @@ class Reader:
         return {name: tuple(piece.reads[name].shape[2:]) for name in self.names}
 
     def bf16_error(self) -> dict[str, float]:
-        """How far bfloat16 arithmetic takes each hook from float32, on the first batch.
+        """How far bfloat16 arithmetic takes each hook from float32, on the first few inputs.
 
         Returns:
-            ‖a − b‖ / ‖b‖ over all activations of the batch, b in float32, by hook.
+            ‖a − b‖ / ‖b‖ over all activations that are read, b in float32, by hook.
         """
         network, reads = self.network, []
         if next(network.parameters()).dtype != torch.float32:
             return {}  # what the weights were before they were rounded is not known
-        work = next(self.works(Cursor()))
-        arithmetic = network.dtype
-        for dtype in (torch.bfloat16, torch.float32):
-            network.dtype = dtype
-            pieces = self._pieces(work.window, work.unit[0][:1])
-            reads.append([piece.reads for piece in pieces])
-        network.dtype = arithmetic
+        window, arithmetic = self._first, network.dtype
+        units = self._plan(window, 0)
+        if not units:
+            return {}
+        try:
+            for dtype in (torch.bfloat16, torch.float32):
+                network.dtype = dtype
+                reads.append([piece.reads for piece in self._pieces(window, units[0][0][:1])])
+        finally:
+            network.dtype = arithmetic
         return {
             name: _norm(lambda a, b, n=name: a[n].double() - b[n].double(), *reads)
             / _norm(lambda _, b, n=name: b[n].double(), *reads)
@@ -152,9 +164,12 @@ class Reader:
             if not out[name].sum(dtype=torch.float32).isfinite() and not out[name].isfinite().all():
                 self._refuse(work, name, out[name])
 
-    def _encoded(self, number: int) -> EncodedWindow:
-        size = self.settings.window
-        rows = self.inputs.window(number * size, size)
+    @cached_property
+    def _first(self) -> EncodedWindow:
+        """The first few inputs."""
+        return self._encode(self.inputs.window(0, min(16, self.settings.window)))
+
+    def _encode(self, rows: Window) -> EncodedWindow:
         return encode_window(
             self.network, self.inputs, rows, self.names, self.settings, self._types
         )
@@ -188,15 +203,14 @@ class Reader:
         items = np.repeat([segment.item for segment in segments], counts)
         return items, np.concatenate(positions)
 
-    def _pieces(self, window: EncodedWindow, batch: Batch) -> Iterator[Any]:
+    def _pieces(self, window: EncodedWindow, batch: Batch) -> Iterator[Piece]:
         """The network's reads of a batch, piece by piece of time."""
-        segments = [
+        items = [
             window.items[s.item][s.start : s.end] if self.network.timed else window.items[s.item]
             for s in batch
         ]
-        inputs = pad_sequence(segments, batch_first=True)
         lengths = np.array([len(segment) for segment in batch])
-        return self.network.stream_reads(inputs, lengths, self.names, chunk=_CHUNK)
+        return read_pieces(self.network, items, lengths, self.names)
 
     def _read_batch(self, window: EncodedWindow, batch: Batch, out: Rows, filled: int) -> int:
         """Writes the rows of a batch from row `filled` on; how many there were."""
@@ -233,8 +247,7 @@ class Reader:
                 alive = len(next(iter(piece.reads.values())))
                 here = mask[:alive, piece.start : piece.end]
                 for name in self.names:
-                    acts = piece.reads[name]
-                    total = torch.einsum("bt,bt...->b...", here.to(acts), acts)
+                    total = _total(piece.reads[name], here)
                     sums[name].index_add_(0, place[:alive], total.cpu().double())
         for name, total in sums.items():
             out[name].copy_(total / counts.view(-1, *[1] * (total.ndim - 1)))
@@ -262,6 +275,16 @@ def _batch_mask(window: EncodedWindow, batch: Batch) -> Bool[Tensor, "batch time
     for row, segment in enumerate(batch):
         mask[row, segment.first - segment.start : len(segment)] = _mask(window, segment)
     return torch.from_numpy(mask)
+
+
+def _total(
+    acts: Float[Tensor, "batch time ..."], mask: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch ..."]:
+    """Sum over some positions, in at least float32; what the others hold does not matter."""
+    if not mask.all():
+        others = ~mask.view(*mask.shape, *[1] * (acts.ndim - 2))
+        acts = acts.masked_fill(others.to(acts.device), 0)
+    return acts.sum(1, dtype=torch.promote_types(acts.dtype, torch.float32))
 
 
 def _norm(

@@ -1,8 +1,10 @@
 """What is recorded of each input, and how it is read."""
 
+import difflib
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -20,13 +22,16 @@ class ReadSettings:
 
     positions: str = "all"
     """`all`, `last`, `mean`, `every:K` (positions 0, K, 2K, …) or `column:NAME`: a column of the
-    data that lists positions, spans of characters (start, end), or true and false for each
-    position."""
+    data that lists positions of symbols as whole numbers from 0 on, spans of characters (start,
+    end), or true and false for each position; 0 and 1 are positions. `last` is the last position
+    that is read; where the codec ends a text with a symbol of its own, that is it, and with
+    `specials` at `drop` it is the last symbol of the text itself."""
     specials: Literal["keep", "drop"] = "keep"
     """Whether symbols that the codec adds, such as a beginning-of-text, have rows."""
     too_long: Literal["split", "cut"] = "split"
     """What becomes of an input that is longer than the network's context: read in overlapping
-    segments, each position recorded once, or only its beginning read."""
+    segments, each position recorded once, or only its beginning read. Only the first segment
+    begins with what the codec puts before a text."""
     overlap: float = 0.5
     """Share of a segment that the one before has read: context for what is new in it."""
     batch_positions: int = 4096
@@ -37,10 +42,10 @@ class ReadSettings:
     """Of the order of the batches within a window."""
 
     def __post_init__(self) -> None:
-        if not _POSITIONS.fullmatch(self.positions):
+        if not isinstance(self.positions, str) or not _POSITIONS.fullmatch(self.positions):
             raise ValueError(
                 f"positions is {self.positions!r}; it must be all, last, mean, every:K with K of "
-                "at least 1, or column:NAME"
+                "at least 1, or column:NAME, a column of the data that lists those of each input"
             )
         for name, choices in (("specials", ("keep", "drop")), ("too_long", ("split", "cut"))):
             if getattr(self, name) not in choices:
@@ -66,6 +71,24 @@ class ReadSettings:
         """Distance between recorded positions."""
         kind, _, step = self.positions.partition(":")
         return int(step) if kind == "every" else 1
+
+
+def read_settings(given: Mapping[str, Any]) -> ReadSettings:
+    """Settings by name.
+
+    Raises:
+        TypeError: If there is no such setting; the nearest one is named.
+        ValueError: If one is out of its range.
+    """
+    names = [field.name for field in fields(ReadSettings)]
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise TypeError(
+                f"there is no setting {name!r}: {meant}The settings are {', '.join(names)}"
+            )
+    return ReadSettings(**given)
 
 
 def torch_dtype(name: str) -> "torch.dtype":

@@ -7,7 +7,7 @@ import json
 import math
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from uuid import uuid4
@@ -106,10 +106,11 @@ def read_places(path: Path) -> dict[str, Place]:
     """Where the tensors of a shard lie, by hook.
 
     Raises:
-        ValueError: If the file is truncated or not a shard.
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is truncated or not a shard.
     """
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             length = int.from_bytes(file.read(8), "little")
             start, size = 8 + length, os.fstat(file.fileno()).st_size
             entries = json.loads(file.read(min(length, size)))
@@ -124,13 +125,13 @@ def read_places(path: Path) -> dict[str, Place]:
 
 def map_acts(path: Path, place: Place) -> Float[Tensor, "rows ..."]:
     """A tensor of a shard in place: what is written to it stays with the caller."""
-    with path.open("rb") as file:
+    with _opened(path) as file:
         return _tensor(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), place)
 
 
 def map_shard(path: Path) -> mmap.mmap:
     """A whole shard in place, to be read only."""
-    with path.open("rb") as file:
+    with _opened(path) as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
@@ -157,23 +158,42 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa
     """What is known of the rows of some shards.
 
     Raises:
-        ValueError: If a file is damaged.
+        FileNotFoundError: If a file is missing.
+        ValueError: If one is damaged.
     """
-    tables = []
-    for path in paths:
+    chosen = None if columns is None else list(columns)
+    tables = [_parquet(path, lambda file: pq.read_table(file, columns=chosen)) for path in paths]
+    return pa.concat_tables(tables) if tables else pa.table({})
+
+
+def read_schema(path: Path) -> list[str]:
+    """Names of the columns of a table of rows.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is damaged.
+    """
+    return _parquet(path, pq.read_schema).names
+
+
+def _parquet(path: Path, read: Callable[[BinaryIO], Any]) -> Any:
+    with _opened(path) as file:
         try:
-            tables.append(pq.read_table(path, columns=None if columns is None else list(columns)))
+            return read(file)
         except (pa.ArrowInvalid, OSError) as error:
             said = " ".join(str(error).split())
             raise ValueError(
                 f"{path} is not a whole Parquet file ({said}); collect again"
             ) from None
-    return pa.concat_tables(tables)
 
 
-def read_schema(path: Path) -> list[str]:
-    """Names of the columns of a table of rows."""
-    return pq.read_schema(path).names
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path} is missing; `worldscope store verify` lists what is damaged"
+        ) from None
 
 
 def _place(start: int, entry: Mapping, size: int) -> Place:

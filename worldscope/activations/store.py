@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from worldscope.activations.batches import Batches
+    from worldscope.activations.inputs import Data
+    from worldscope.networks.hooked import HookedNetwork
+    from worldscope.worlds.world import World
 
 
 _OF_A_PROCESS = ("_maps", "_mapped_rows", "places")
@@ -45,9 +48,10 @@ class ActivationStore:
     table is of the same position.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest):
-        """See `load_store`."""
+    def __init__(self, folder: Path, manifest: Manifest, joined: pa.Table | None = None):
+        """See `load_store`, and for what is joined to the table of rows, `with_labels`."""
         self.folder, self.manifest = folder, manifest
+        self.joined = pa.table({}) if joined is None else joined
         self.shard_starts = np.cumsum([0, *(shard.n_rows for shard in manifest.shards)])
 
     def __len__(self) -> int:
@@ -82,7 +86,9 @@ class ActivationStore:
     @property
     def columns(self) -> list[str]:
         """Names of what is known of each row."""
-        return read_schema(self.folder / self.manifest.shards[0].rows)
+        shards = self.manifest.shards[:1]
+        own = [name for shard in shards for name in read_schema(self.folder / shard.rows)]
+        return [*own, *self.joined.column_names]
 
     def acts(
         self, hook: str | None = None, start: int = 0, stop: int | None = None
@@ -93,7 +99,8 @@ class ActivationStore:
         in memory. What is written to them does not reach the store.
 
         Args:
-            hook: Its name, or the end of it; may be left out where there is only one.
+            hook: Its name, another that the network has for it, or the end of its name; may be left
+                out where there is only one.
             start: First row.
             stop: One past the last; all if None.
 
@@ -149,8 +156,7 @@ class ActivationStore:
 
         Reading rows at random is then as fast as memory; it takes no memory of the process's own.
         """
-        size = sum((self.folder / shard.acts).stat().st_size for shard in self.manifest.shards)
-        if size < 0.8 * available_memory():
+        if sum(map(len, self._maps)) < 0.8 * available_memory():
             for shard, mapped in enumerate(self._maps):
                 read_ahead(mapped, self._file(shard))
 
@@ -172,28 +178,53 @@ class ActivationStore:
             LookupError: If there is no such column.
         """
         start, stop = self._range(start, stop)
+        names = self.columns if columns is None else columns
+        for column in names:
+            if column not in self.columns:
+                raise LookupError(
+                    f"the store has no column {column!r}; it has {', '.join(self.columns)}"
+                )
+        own = [name for name in names if name not in self.joined.column_names]
+        table = self._own_rows(own, start, stop) if own else pa.table({})
+        joined = self.joined.slice(start, stop - start)
+        return pa.table({name: (table if name in own else joined).column(name) for name in names})
+
+    def _own_rows(self, columns: Sequence[str], start: int, stop: int) -> pa.Table:
         first = int(np.searchsorted(self.shard_starts, start, side="right")) - 1
         last = int(np.searchsorted(self.shard_starts, stop, side="left"))
         last = min(max(last, first + 1), len(self.manifest.shards))
         first = min(first, last - 1)
         files = [self.folder / shard.rows for shard in self.manifest.shards[first:last]]
-        for column in columns or ():
-            if column not in self.columns:
-                raise LookupError(
-                    f"the store has no column {column!r}; it has {', '.join(self.columns)}"
-                )
         table = read_rows(files, columns)
         return table.slice(start - int(self.shard_starts[first]), stop - start)
 
-    def labels(self, state: str) -> np.ndarray:
-        """A ground-truth column, a value for every row; None or nan where it is not known."""
-        return self.rows([state]).column(state).to_numpy(zero_copy_only=False)
+    def labels(self, column: str) -> Shaped[np.ndarray, "rows ..."]:
+        """A column of `rows`, such as a state: a value for every row.
+
+        Returns:
+            An array (rows,), or (rows, d) for vectors; nan or None where a value is not known.
+
+        Raises:
+            LookupError: If there is no such column.
+            ValueError: If it holds vectors of different lengths.
+        """
+        values = self.rows([column]).column(column)
+        if not pa.types.is_list(values.type):
+            return values.to_numpy(zero_copy_only=False)
+        known = values.drop_null().combine_chunks()
+        lengths = np.diff(known.offsets.to_numpy())
+        if len(set(lengths)) > 1:
+            raise ValueError(f"{column!r} holds vectors of different lengths; see `rows`")
+        stacked = np.full((len(values), lengths.max(initial=0)), np.nan)
+        stacked[values.is_valid().to_numpy()] = known.flatten().to_numpy().reshape(len(known), -1)
+        return stacked
 
     def batches(
         self,
         batch_size: int = 4096,
         *,
         hooks: str | Sequence[str] | None = None,
+        labels: Sequence[str] = (),
         shuffle: bool = True,
         seed: int = 0,
         pool_mb: float | None = None,
@@ -201,9 +232,13 @@ class ActivationStore:
     ) -> "Batches":
         """Batches of rows, shuffled by the seed or in order, with a cursor that can be saved.
 
+        Iterating again when all rows have been given begins another epoch, in another order.
+
         Args:
             batch_size: Rows of a batch.
             hooks: Which; all if None. The order of the rows does not depend on it.
+            labels: Columns of `rows` that a batch is to hold too, as `labels` gives them; they are
+                kept in memory.
             shuffle: Whether in another order than on disk.
             seed: Of the order.
             pool_mb: Where memory cannot hold the store, and rows at random would come slowly:
@@ -213,7 +248,7 @@ class ActivationStore:
             drop_last: Leave out a last batch that is not full.
 
         Raises:
-            LookupError: If the store has no such hook.
+            LookupError: If the store has no such hook or column.
             ValueError: If a number is out of its range.
         """
         from worldscope.activations.batches import Batches
@@ -224,6 +259,7 @@ class ActivationStore:
             self,
             batch_size,
             chosen,
+            labels=labels,
             shuffle=shuffle,
             seed=seed,
             pool_mb=pool_mb,
@@ -239,6 +275,66 @@ class ActivationStore:
 
         names = self.hooks if hooks is None else [hooks] if isinstance(hooks, str) else hooks
         return as_dataset(self, [self.hook_name(name) for name in names])
+
+    def check(self, data: "Data", network: "HookedNetwork | None" = None) -> None:
+        """Makes what is known of every row again from the data, and compares it.
+
+        Without a network, what is compared are the inputs, groups and labels of whole inputs, and
+        that the characters of a row lie in its text; with it also symbols, places in the text and
+        labels of positions and spans, exactly.
+
+        Args:
+            data: What was collected from.
+            network: What read it, for its codec; it is not run.
+
+        Raises:
+            ValueError: If the inputs or the codec are others, or a row is not what the data says:
+                the first such row is named, with both.
+        """
+        from worldscope.activations.joining import check_rows
+
+        check_rows(self, data, network)
+
+    def join(self, world: "World", network: "HookedNetwork | None" = None) -> pa.Table:
+        """Ground truth that the store lacks, for each of its rows.
+
+            store = store.with_labels(store.join(world))
+
+        Args:
+            world: The inputs that were collected from, with further states.
+            network: What read them, for its codec; it is not run. Needed where a state is of
+                positions or spans.
+
+        Returns:
+            A column for each state that the store has not; row i is of row i of the store.
+
+        Raises:
+            ValueError: As `check`; or if the world has no further state, or one that is called as
+                something else of every row is.
+        """
+        from worldscope.activations.joining import join_labels
+
+        return join_labels(self, world, network)
+
+    def with_labels(self, table: pa.Table) -> "ActivationStore":
+        """The store with further columns of its table of rows; nothing is written.
+
+        Args:
+            table: Its row i is of row i of the store.
+
+        Raises:
+            ValueError: If it has more or fewer rows, or a name that is taken.
+        """
+        if len(table) != len(self):
+            raise ValueError(
+                f"there are labels of {len(table):,} rows; the store has {len(self):,}"
+            )
+        for name in table.column_names:
+            if name in (*self.columns, *self.hooks):
+                raise ValueError(f"the store has {name!r} already; rename the column")
+        joined = [*zip(self.joined.column_names, self.joined.columns, strict=True)]
+        joined += zip(table.column_names, table.columns, strict=True)
+        return ActivationStore(self.folder, self.manifest, pa.table(dict(joined)))
 
     def verify(self) -> list[str]:
         """What is damaged, a sentence each; nothing if the store is whole."""
@@ -264,7 +360,10 @@ class ActivationStore:
         names = self.hooks
         if hook is None and len(names) == 1:
             return names[0]
-        found = [name for name in names if name == hook or name.endswith(f".{hook}")]
+        hook = self.manifest.notes.get("aliases", {}).get(hook, hook)
+        if hook in names:
+            return hook
+        found = [name for name in names if name.endswith(f".{hook}")]
         if len(found) != 1:
             raise LookupError(f"the store has no single hook {hook!r}; it has {', '.join(names)}")
         return found[0]

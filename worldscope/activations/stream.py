@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from worldscope.activations.inputs import Data, as_inputs
 from worldscope.activations.reader import Cursor, Reader, Work
-from worldscope.activations.settings import ReadSettings, torch_dtype
+from worldscope.activations.settings import read_settings, torch_dtype
 from worldscope.networks.hooked import HookedNetwork
 
 
@@ -51,7 +51,7 @@ def stream_activations(
     Raises:
         LookupError, ValueError, FloatingPointError: As `collect`.
     """
-    reading = ReadSettings(**settings)
+    reading = read_settings(settings)
     kind = torch_dtype(dtype)
     reader = Reader(network, as_inputs(data, column=reading.column), hooks, reading)
     return _stream(reader, kind, progress)

@@ -1,10 +1,11 @@
 """A store as other libraries read data: a torch `IterableDataset`, a `datasets.Dataset`."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
+import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 if TYPE_CHECKING:
@@ -13,11 +14,16 @@ if TYPE_CHECKING:
     from worldscope.activations.store import ActivationStore
 
 
+_MOST = 64
+"""Workers of a loader, at most."""
+
+
 class StoreDataset(IterableDataset):
     """Batches of a store for a torch `DataLoader(dataset, batch_size=None, num_workers=…)`.
 
-    Each is a mapping from hook names to activations (batch, …). Workers take every n-th batch, so
-    that together they give every row once.
+    Each is a mapping from hook names to activations (batch, …), and from the names of labels to
+    these. Workers take every n-th batch, so that together they give every row once. Each pass over
+    a loader is an epoch, in an order of its own; `set_epoch` chooses which comes next.
     """
 
     def __init__(
@@ -25,27 +31,54 @@ class StoreDataset(IterableDataset):
         store: "ActivationStore",
         batch_size: int = 4096,
         *,
-        hooks: list[str] | None = None,
+        hooks: str | Sequence[str] | None = None,
+        labels: Sequence[str] = (),
         shuffle: bool = True,
         seed: int = 0,
         pool_mb: float | None = None,
+        rank: int = 0,
+        ranks: int = 1,
     ):
-        """See `ActivationStore.batches`."""
-        self.store, self.batch_size, self.hooks = store, batch_size, hooks
-        self.shuffle, self.seed, self.pool_mb = shuffle, seed, pool_mb
+        """Args:
+        store, batch_size, hooks, labels, shuffle, seed, pool_mb: See `ActivationStore.batches`.
+        rank: Which of the processes that train together this is; each reads batches of its own.
+        ranks: How many they are.
 
-    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        Raises:
+            LookupError, ValueError: As `ActivationStore.batches`, and if there is no such rank.
+        """
+        if not 0 <= rank < ranks:
+            raise ValueError(f"rank is {rank} of {ranks}; ranks count from 0")
+        self.rank, self.ranks = rank, ranks
+        self._batches = partial(
+            store.batches,
+            batch_size,
+            hooks=hooks,
+            labels=labels,
+            shuffle=shuffle,
+            seed=seed,
+            pool_mb=pool_mb,
+        )
+        self._batches()  # says here what is wrong
+        # Workers are made anew for each pass, or are not; what they share with us stays.
+        self._first = torch.tensor(0).share_memory_()
+        self._passes = torch.zeros(_MOST + 1, _MOST, dtype=torch.int64).share_memory_()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch of the next pass; the first is 0."""
+        self._first.fill_(epoch)
+        self._passes.zero_()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         worker = get_worker_info()
         number, count = (worker.id, worker.num_workers) if worker else (0, 1)
-        batches = self.store.batches(
-            self.batch_size,
-            hooks=self.hooks,
-            shuffle=self.shuffle,
-            seed=self.seed,
-            pool_mb=self.pool_mb,
-        )
-        for batch in batches.share(number, count):
-            yield batch.acts
+        if count > _MOST:
+            raise ValueError(f"{count} workers read the store; it can have {_MOST} at most")
+        batches = self._batches()
+        batches.begin_epoch(int(self._first + self._passes[count, number]))
+        self._passes[count, number] += 1
+        share = batches.share(self.rank * count + number, self.ranks * count)
+        return ({**batch.acts, **batch.labels} for batch in share)
 
 
 def as_dataset(store: "ActivationStore", hooks: list[str]) -> "Dataset":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,12 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from worldscope.activations.inputs import Inputs, Window
-from worldscope.activations.labels import choose_positions, label_positions, naming_row
+from worldscope.activations.labels import (
+    Symbols,
+    choose_positions,
+    label_positions,
+    naming_row,
+)
 from worldscope.activations.settings import ReadSettings
 from worldscope.networks.codecs import NOWHERE, Encoding
 from worldscope.networks.hooked import HookedNetwork
@@ -20,6 +26,16 @@ from worldscope.worlds.world import State
 
 Position = tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"]]
 """Which input of the window, and which of its positions; −1 for the mean of all."""
+_COLUMNS = ("row", "group", "sequence", "position", "symbol", "text_start", "text_end")
+"""Names of what is known of every row, besides its labels."""
+_HOLDS = {
+    "binary": "0 and 1",
+    "categorical": "whole numbers",
+    "scalar": "numbers",
+    "circular": "numbers",
+    "vector": "lists of numbers",
+}
+"""What the values of a state of each kind are."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +51,8 @@ class EncodedWindow:
     wanted: list[Bool[np.ndarray, " _"]]
     """Positions that become rows; for a mean, that it is taken over."""
     groups: pa.Array
-    located: list[Encoding | None]
-    """Where the symbols of texts stand."""
+    symbols: list[Symbols | None]
+    """What is read, if it is symbols."""
     labels: dict[str, pa.Array]
     """Ground truth: of inputs or, one input after the other, of positions."""
     by_input: frozenset[str]
@@ -56,19 +72,20 @@ class EncodedWindow:
             "sequence": pa.array(item + self.first, pa.int64()),
             "position": pa.array(position, pa.int32(), mask=position < 0),
         }
-        columns |= {name: column.take(flat) for name, column in self._symbols().items()}
+        columns |= {name: column.take(flat) for name, column in self._symbols.items()}
         for name, values in self.labels.items():
             columns[name] = values.take(pa.array(item) if name in self.by_input else flat)
         return pa.table(columns)
 
+    @cached_property
     def _symbols(self) -> dict[str, pa.Array]:
-        """Symbol and place in the text of every position; nothing where no text is read."""
-        texts = [encoding for encoding in self.located if encoding is not None]
-        if not texts:
+        """Symbol and place in the text of every position; nothing where no symbols are read."""
+        encodings = [symbols.encoding for symbols in self.symbols if symbols is not None]
+        if not encodings:
             return {}
-        starts = np.concatenate([encoding.starts for encoding in texts])
-        ends = np.concatenate([encoding.ends for encoding in texts])
-        symbols = np.concatenate([encoding.symbols for encoding in texts])
+        starts = np.concatenate([encoding.starts for encoding in encodings])
+        ends = np.concatenate([encoding.ends for encoding in encodings])
+        symbols = np.concatenate([encoding.symbols for encoding in encodings])
         return {
             "symbol": pa.array(symbols, pa.int32()),
             "text_start": pa.array(starts, pa.int32(), mask=starts == NOWHERE),
@@ -98,31 +115,50 @@ def encode_window(
         ValueError: If an input cannot be read, or its labels do not fit its positions; the row of
             the data is named.
     """
-    located = _locate_texts(network, window)
+    symbols = _symbols(network, window)
     items = [
         naming_row(window.first + place, lambda v=value: _encode(network, v))
-        if encoding is None
-        else torch.tensor(encoding.symbols)
-        for place, (value, encoding) in enumerate(zip(window.values, located, strict=True))
+        if known is None
+        else torch.tensor(known.encoding.symbols)
+        for place, (value, known) in enumerate(zip(window.values, symbols, strict=True))
     ]
     lengths = np.array([network.positions(item, names) for item in items])
+    read = lengths
+    if settings.too_long == "cut" and network.context is not None:
+        read = np.minimum(lengths, network.context)
     chosen = window.columns.get(settings.column) if settings.column else None
     wanted = [
         naming_row(
             window.first + place,
             lambda p=place: _wanted(
-                settings, int(lengths[p]), located[p], None if chosen is None else chosen[p]
+                settings,
+                int(lengths[p]),
+                int(read[p]),
+                symbols[p],
+                None if chosen is None else chosen[p],
             ),
         )
         for place in range(len(items))
     ]
     labels = {
-        state.name: _labels(state, window, lengths, located, types[state.name])
+        state.name: labels_of(state, window, lengths, symbols, types[state.name])
         for state in inputs.states
     }
     by_input = frozenset(state.name for state in inputs.states if state.level == "sequence")
     groups = pa.array(window.groups, pa.string())
-    return EncodedWindow(window.first, items, lengths, wanted, groups, located, labels, by_input)
+    return EncodedWindow(window.first, items, lengths, wanted, groups, symbols, labels, by_input)
+
+
+def check_names(states: Sequence[State], hooks: Sequence[str]) -> None:
+    """Raises:
+    ValueError: If a state is called as something else of every row is.
+    """
+    for state in states:
+        if state.name in (*_COLUMNS, *hooks):
+            raise ValueError(
+                f"a state is called {state.name!r}, as is something else of every row "
+                f"({', '.join(_COLUMNS)} or a hook); rename its column"
+            )
 
 
 def label_type(state: State) -> pa.DataType:
@@ -136,56 +172,103 @@ def label_type(state: State) -> pa.DataType:
             return pa.list_(pa.float64())
 
 
-def _locate_texts(network: HookedNetwork, window: Window) -> list[Encoding | None]:
-    """Symbols of texts and where they stand; None for what is no text."""
-    texts = [value for value in window.values if isinstance(value, str)]
-    if not isinstance(network, LanguageModel) or len(texts) < len(window.values):
+def _symbols(network: HookedNetwork, window: Window) -> list[Symbols | None]:
+    """The symbols of each input; None where the network reads something else."""
+    if not isinstance(network, LanguageModel):
         return [None] * len(window.values)
     codec = network.codec
+    texts = {place: text for place, text in enumerate(window.values) if isinstance(text, str)}
     try:
-        return list(codec.locate_all(texts))
+        located = dict(zip(texts, codec.locate_all(list(texts.values())), strict=True))
     except ValueError:
-        return [
-            naming_row(window.first + place, lambda t=text: codec.locate(t))
-            for place, text in enumerate(texts)
-        ]
+        located = {
+            place: naming_row(window.first + place, lambda t=text: codec.locate(t))
+            for place, text in texts.items()
+        }
+    return [
+        Symbols(located[place], value)
+        if place in located
+        else naming_row(window.first + place, lambda v=value: _without_text(network, v))
+        for place, value in enumerate(window.values)
+    ]
+
+
+def _without_text(network: HookedNetwork, value: Any) -> Symbols:
+    symbols = _encode(network, value)
+    nowhere = np.full(len(symbols), NOWHERE)
+    encoding = Encoding(symbols.tolist(), nowhere, nowhere, np.zeros(len(symbols), dtype=bool))
+    return Symbols(encoding, None)
 
 
 def _encode(network: HookedNetwork, value: Any) -> Tensor:
     item = torch.as_tensor(network.encode(value))
-    if item.ndim == 0 or len(item) == 0:
+    if len(item) == 0:
         raise ValueError("the input is empty; give at least one position")
     return item
 
 
 def _wanted(
-    settings: ReadSettings, length: int, encoding: Encoding | None, chosen: Any
+    settings: ReadSettings, length: int, read: int, symbols: Symbols | None, chosen: Any
 ) -> Bool[np.ndarray, " positions"]:
     wanted = np.ones(length, dtype=bool)
     if settings.column is not None:
-        wanted = choose_positions(chosen, length, encoding)
+        wanted = choose_positions(chosen, length, symbols)
     wanted &= np.arange(length) % settings.every == 0
-    if settings.specials == "drop" and encoding is not None:
-        wanted &= ~encoding.special
+    if settings.specials == "drop" and symbols is not None:
+        wanted &= ~symbols.encoding.special
+    wanted[read:] = False
     if settings.positions == "last":
         wanted[: np.flatnonzero(wanted)[-1:].sum()] = False
     return wanted
 
 
-def _labels(
+def labels_of(
     state: State,
     window: Window,
     lengths: Int[np.ndarray, " items"],
-    located: Sequence[Encoding | None],
+    symbols: Sequence[Symbols | None],
     type_: pa.DataType,
 ) -> pa.Array:
-    values = window.columns[state.name]
-    if state.level == "sequence":
-        return pa.array(values, type_)
-    flat: list[Any] = []
-    for place, value in enumerate(values):
-        flat += naming_row(
-            window.first + place,
-            lambda p=place, v=value: label_positions(state, v, int(lengths[p]), located[p]),
-        )
-    return pa.array(flat, type_)
+    """Ground truth of some inputs or, one input after the other, of their positions.
+
+    Args:
+        state: Which state; of whole inputs, it needs neither lengths nor symbols.
+        window: The inputs.
+        lengths: Positions of each.
+        symbols: What is read of each, if it is symbols.
+        type_: What holds the values.
+
+    Raises:
+        ValueError: If a value is not of the kind of the state or does not fit; its row is named.
+    """
+
+    def of_input(place: int) -> pa.Array:
+        value = window.columns[state.name][place]
+        if state.level == "sequence":
+            return _typed(state, [value], type_)
+        spread = label_positions(state, value, int(lengths[place]), symbols[place])
+        return _typed(state, spread, type_)
+
+    rows = range(len(window.values))
+    return pa.concat_arrays(
+        [naming_row(window.first + place, lambda p=place: of_input(p)) for place in rows]
+    )
+
+
+def _typed(state: State, values: Sequence[Any], type_: pa.DataType) -> pa.Array:
+    whole = pa.types.is_integer(type_)
+    try:
+        return pa.array([_whole(value) for value in values] if whole else values, type_)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(
+            f"the state {state.name!r} holds {values!r:.60}, which is not {state.kind}; give "
+            f"{_HOLDS[state.kind]}, and null where nothing is known"
+        ) from None
+
+
+def _whole(value: Any) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or value % 1:
+        raise ValueError
+    return int(value)

@@ -2,11 +2,12 @@
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Collection, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from worldscope.worlds.world import State, World
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".jsonl", ".csv", ".parquet", ".txt")
+_LIST_OR_NUMBER = re.compile(r"\s*(\[|\{|-?(0|[1-9]\d*)\s*$)")
 
 
 def load_world(
@@ -22,6 +24,7 @@ def load_world(
     text_column: str = "text",
     label_column: str | None = None,
     group_column: str | None = None,
+    keep: Sequence[str] = (),
     split: str = "train",
 ) -> World:
     """Texts, and if wanted their labels, from a file or from the hub.
@@ -31,25 +34,31 @@ def load_world(
         text_column: Column with the text. A `.txt` file has one text a line.
         label_column: Column with two classes or more, which become 0, 1, … in sorted order. Nulls
             are kept, and left out by whoever needs labels.
-        group_column: Column of what must stay together in a split; if None each row is its own.
+        group_column: Column of what must stay together in a split; if None each row is its own,
+            called by its number, from 0 on, which it keeps in any selection.
+        keep: Further columns that the world is to have as they are, such as one of positions. A
+            whole number or a JSON list in a csv is read as such.
         split: Which split, for a name on the hub.
 
     Raises:
         FileNotFoundError: If the source is neither here nor a name that the hub knows.
         LookupError: If a column is missing.
         ValueError: If a file cannot be read as what its name says, a row has no text or no group,
-            or there are fewer than two classes.
+            there are fewer than two classes, or a column to keep mixes kinds of values or has the
+            name of one that the world has already.
     """
     path = Path(source)
-    columns = [column for column in (text_column, label_column, group_column) if column is not None]
+    named = (text_column, label_column, group_column)
+    columns = [*(column for column in named if column is not None), *keep]
     if path.exists():
-        frame = _read_path(path, columns, as_text=[c for c in columns if c != label_column])
+        as_text = [column for column in columns if column != label_column]
+        frame = _read_path(path, columns, as_text, keep)
     elif path.suffix in (*SUFFIXES, ".gz") or path.is_absolute() or str(source).startswith("."):
         raise FileNotFoundError(f"there is no file {path}")
     else:
         frame = read_hub(str(source), split)
         _check_columns(frame, columns, source)
-    return _as_world(path.name, frame, text_column, label_column, group_column)
+    return _as_world(path.name, frame, text_column, label_column, group_column, keep)
 
 
 def read_table(path: Path, as_text: Collection[str] = ("text",)) -> "pd.DataFrame":
@@ -107,7 +116,9 @@ def read_hub(name: str, split: str) -> "pd.DataFrame":
     return frame
 
 
-def _read_path(path: Path, columns: Sequence[str], as_text: Collection[str]) -> "pd.DataFrame":
+def _read_path(
+    path: Path, columns: Sequence[str], as_text: Collection[str], keep: Sequence[str]
+) -> "pd.DataFrame":
     import pandas as pd
 
     files = [path]
@@ -119,6 +130,10 @@ def _read_path(path: Path, columns: Sequence[str], as_text: Collection[str]) -> 
     tables = [read_table(file, as_text) for file in files]
     for file, table in zip(files, tables, strict=True):
         _check_columns(table, columns, file)
+        if file.name.removesuffix(".gz").endswith(".csv"):
+            for column in keep:
+                cells = enumerate(table[column])
+                table[column] = [_parse_cell(file, column, row, cell) for row, cell in cells]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -181,6 +196,18 @@ def _parse_csv(path: Path, as_text: Collection[str]) -> "pd.DataFrame":
     return frame
 
 
+def _parse_cell(path: Path, column: str, row: int, cell: Any) -> Any:
+    """The list or the whole number that a cell of a csv holds; any other is as it is."""
+    if not isinstance(cell, str) or not _LIST_OR_NUMBER.match(cell):
+        return cell
+    try:
+        return json.loads(cell)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} row {row} of column {column!r} is {cell!r:.60}, which is not JSON: {error.msg}"
+        ) from None
+
+
 def _parse_json_lines(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
@@ -210,6 +237,7 @@ def _as_world(
     text_column: str,
     label_column: str | None,
     group_column: str | None,
+    keep: Sequence[str],
 ) -> World:
     from datasets import Dataset
 
@@ -220,6 +248,10 @@ def _as_world(
         columns["label"], classes = _labels(frame, label_column)
         kind = "binary" if len(classes) == 2 else "categorical"
         states = (State("label", kind, classes=classes),)
+    for column in keep:
+        if column in columns:
+            raise ValueError(f"column {column!r} cannot be kept: the world has one of that name")
+        columns[column] = _kept(frame, column)
     return World(name, Dataset.from_dict(columns), "text", "group", states)
 
 
@@ -239,6 +271,17 @@ def _groups(frame: "pd.DataFrame", column: str | None) -> list[str]:
         if missing:
             raise ValueError(f"row {row} has no group in column {column!r}")
     return [str(group) for group in frame[column]]
+
+
+def _kept(frame: "pd.DataFrame", column: str) -> list:
+    import pyarrow as pa
+
+    cells = frame[column].convert_dtypes()  # whole numbers beside nulls are whole again
+    values = [None if gone else cell for cell, gone in zip(cells, cells.isna(), strict=True)]
+    try:
+        return pa.array(values).to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"column {column!r} mixes kinds of values: {error}") from None
 
 
 def _labels(frame: "pd.DataFrame", column: str) -> tuple[list[int | None], tuple[str, ...]]:

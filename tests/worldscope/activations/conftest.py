@@ -53,7 +53,7 @@ def world() -> "World":
             else []
             for text in texts
         ],
-        "ends": [[0, -1] for _ in texts],
+        "ends": [[0, len(text.encode()) + 2] for text in texts],
     }
     states = (
         State("mood", "binary"),

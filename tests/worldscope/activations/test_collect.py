@@ -5,7 +5,9 @@ import errno
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,10 @@ from datasets import Dataset
 
 from worldscope.activations import collect as module
 from worldscope.activations.collect import collect
+from worldscope.activations.describe import describe_store
 from worldscope.activations.store import load_store
+from worldscope.activations.stream import stream_activations
+from worldscope.networks.hooked import Piece
 from worldscope.networks.loading import new_mlstm, save_network
 from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.transformer import Transformer
@@ -152,28 +157,44 @@ def test_a_folder_that_cannot_be_made_is_named(network: MLSTM, tmp_path: Path) -
 def test_an_activation_that_is_not_finite_is_named(
     network: MLSTM, tmp_path: Path, value: float
 ) -> None:
-    broken = copy.deepcopy(network)
-
-    def poison(acts: torch.Tensor, hook: object) -> torch.Tensor:
-        return torch.full_like(acts, value) if hook.step == 3 else acts  # pyright: ignore
-
-    with (
-        broken.hooks([("hook_c", poison)]),
-        pytest.raises(FloatingPointError, match=r"hook_c at position 3 of input 0 is not finite"),
-    ):
+    broken = returning(network, value, slice(3, None))
+    with pytest.raises(FloatingPointError, match=r"hook_c at position 3 of input 0 is not finite"):
         collect(broken, ["abcd"], HOOK, tmp_path)
     assert list(content(tmp_path)) == ["manifest.json"]
 
 
 def test_what_float16_cannot_hold_is_said(network: MLSTM, tmp_path: Path) -> None:
-    with (
-        network.hooks([("hook_c", lambda acts, _: torch.full_like(acts, 1e5))]),
-        pytest.raises(FloatingPointError, match="beyond 65,504.*choose bfloat16"),
-    ):
-        collect(network, ["abcd"], HOOK, tmp_path, dtype="float16")
-    with network.hooks([("hook_c", lambda acts, _: torch.full_like(acts, 1e5))]):
-        store = collect(network, ["abcd"], HOOK, tmp_path / "bf16", dtype="bfloat16")
+    large = returning(network, 1e5, slice(None))
+    with pytest.raises(FloatingPointError, match="beyond 65,504.*choose bfloat16"):
+        collect(large, ["abcd"], HOOK, tmp_path, dtype="float16")
+    store = collect(large, ["abcd"], HOOK, tmp_path / "bf16", dtype="bfloat16")
     assert store.acts().isfinite().all()
+
+
+def returning(network: MLSTM, value: float, where: slice) -> MLSTM:
+    """A copy of a network that gives a value at some positions."""
+    changed = copy.deepcopy(network)
+
+    def stream_reads(*given: Any, **settings: Any) -> Iterator[Piece]:
+        for piece in network.stream_reads(*given, **settings):
+            for acts in piece.reads.values():
+                acts[:, where] = value
+            yield piece
+
+    changed.stream_reads = stream_reads
+    return changed
+
+
+def test_a_network_that_is_edited_is_streamed_and_not_collected(
+    network: MLSTM, tmp_path: Path
+) -> None:
+    with network.hooks([("hook_c", lambda acts, _: torch.full_like(acts, 0.5))]):
+        with pytest.raises(ValueError, match="is being edited at lstm.0.hook_c, .* outside the"):
+            collect(network, ["abcd"], HOOK, tmp_path / "store")
+        for batch in stream_activations(network, ["abcd"], HOOK):
+            assert batch.acts[HOOK].eq(0.5).all()
+    assert not (tmp_path / "store").exists()
+    assert not collect(network, ["abcd"], HOOK, tmp_path / "store").acts().eq(0.5).any()
 
 
 @pytest.mark.parametrize(
@@ -183,6 +204,7 @@ def test_what_float16_cannot_hold_is_said(network: MLSTM, tmp_path: Path) -> Non
         ("a text", {}, ValueError, "the data is one string"),
         (["a"], {"positions": "column:x"}, LookupError, "a list has no column 'x'"),
         (["a", " "], {}, ValueError, "row 1 of the data: the text is empty"),
+        (["a"], {"position": "last"}, TypeError, "no setting 'position': did you mean 'positions'"),
         (["a"], {"shard_mb": 0.0}, ValueError, "shard_mb is 0"),
         (["a"], {"dtype": "int8"}, ValueError, "dtype is 'int8'"),
         (["a"], {"positions": "some"}, ValueError, "positions is 'some'"),
@@ -194,11 +216,71 @@ def test_bad_input_is_one_sentence_and_writes_no_rows(
     with pytest.raises(error, match=said):
         collect(network, data, HOOK, tmp_path / "s", **settings)
     assert not list(tmp_path.glob("s/*.safetensors"))
+    assert collect(network, ["fine"], HOOK, tmp_path / "s").manifest.complete
 
 
 def test_a_wrong_column_of_a_world_is_named(network: MLSTM, world: World, tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=r"no column 'x'.*film"):
         collect(network, world, HOOK, tmp_path, positions="column:x")
+
+
+def test_a_row_without_a_group_is_named(network: MLSTM, tmp_path: Path) -> None:
+    rows = Dataset.from_dict({"text": ["a", "b"], "film": ["x", None]})
+    with pytest.raises(ValueError, match="row 1 of the data has no group"):
+        collect(network, World("w", rows, "text", "film"), HOOK, tmp_path)
+
+
+def test_what_is_wrong_with_the_call_is_said_before_anything_is_written(
+    network: MLSTM, tmp_path: Path
+) -> None:
+    for wrong in ({"dtype": "int8"}, {"shard_mb": 0.0}, {"positions": "some"}, {"windows": 3}):
+        with pytest.raises((ValueError, TypeError)):
+            collect(network, ["a"], HOOK, tmp_path / "s", **wrong)  # pyright: ignore
+    with pytest.raises(LookupError):
+        collect(network, ["a"], "hook_q", tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_folder_that_may_not_be_written_is_named(
+    network: MLSTM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(module, "write_manifest", refuse)
+    with pytest.raises(OSError, match=r"s cannot be written \(Permission denied\); .* same call"):
+        collect(network, ["a"], HOOK, tmp_path / "s")
+    assert not list((tmp_path / "s").glob("[!.]*"))
+
+
+def test_a_file_is_no_folder_for_a_store(network: MLSTM, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    with pytest.raises(ValueError, match="notes.txt is a file; name a folder"):
+        collect(network, ["a"], HOOK, file)
+    assert file.read_text() == "mine"
+
+
+def test_what_goes_on_in_another_environment_says_so(
+    network: MLSTM, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopping(path: Path, *given: object) -> str:
+        if path.name == "rows-00002.parquet":
+            raise KeyboardInterrupt
+        return write_rows(path, *given)  # pyright: ignore
+
+    write_rows = module.write_rows
+    monkeypatch.setattr(module, "write_rows", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        collect(network, world, HOOK, tmp_path, **SMALL)
+    monkeypatch.undo()
+    here = module._environment(network.device)
+    monkeypatch.setattr(module, "_environment", lambda _: {**here, "threads": "64"})
+    with pytest.warns(UserWarning, match=f"threads {here['threads']} then, 64 now"):
+        store = collect(network, world, HOOK, tmp_path, **SMALL)
+    assert store.manifest.environment == here
+    assert store.manifest.later == [{"shard": 2, "environment": {**here, "threads": "64"}}]
+    assert "from shard 2 on" in describe_store(store)
 
 
 def test_no_chosen_position_is_said(network: MLSTM, tmp_path: Path) -> None:
@@ -227,7 +309,9 @@ def test_bf16_arithmetic_states_its_measured_error(
     store = collect(rounded, world, "blocks.1.hook_out", tmp_path)
     error = store.manifest.notes["bf16_error"]["blocks.1.hook_out"]
     assert 1e-4 < error < 0.05
-    assert "bfloat16 against float32" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "bfloat16 against float32" in said.err
+    assert not said.out
     exact = collect(gpt, world, "blocks.1.hook_out", tmp_path / "exact").acts()
     assert (store.acts() - exact).norm() / exact.norm() == pytest.approx(error, rel=0.5)
 

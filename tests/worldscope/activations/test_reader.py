@@ -1,8 +1,12 @@
 """Rows equal those of each input read alone, whatever shares its batch."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from worldscope.activations.inputs import as_inputs
 from worldscope.activations.reader import Cursor, Reader
@@ -10,6 +14,7 @@ from worldscope.activations.settings import ReadSettings
 from worldscope.networks.language_model import LanguageModel
 from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.transformer import Transformer
+from worldscope.networks.wrapped import wrap
 from worldscope.worlds.world import World
 
 Place = tuple[int, int]
@@ -129,6 +134,78 @@ def test_a_mean_is_over_all_segments_and_a_cut_over_the_first(
         np.testing.assert_allclose(cut[item, -1], acts[:12].mean(0), atol=2e-6)
 
 
+def test_the_last_position_of_what_is_cut_is_the_last_that_is_read(
+    gpt: Transformer, world: World
+) -> None:
+    hook = "blocks.1.hook_out"
+    every = read(gpt, world, [hook], too_long="cut")[hook]
+    last = read(gpt, world, [hook], too_long="cut", positions="last")[hook]
+    own = read(gpt, world, [hook], too_long="cut", positions="last", specials="drop")[hook]
+    lengths = [len(gpt.encode(text)) for text in world.inputs]
+    assert max(lengths) > 12 > min(lengths)
+    assert last.keys() == {(item, min(n, 12) - 1) for item, n in enumerate(lengths)}
+    assert own.keys() == {(item, min(n - 1, 12) - 1) for item, n in enumerate(lengths)}
+    for place, row in last.items():
+        np.testing.assert_allclose(row, every[place], atol=2e-6)
+
+
+def wrapped_rows(module: nn.Module, data: list, **given: Any) -> dict:
+    network = wrap(module, timed=given.pop("timed", True), pads=given.pop("pads", False))
+    return rows_of(Reader(network, as_inputs(data), "hook_out", ReadSettings(**given)))["hook_out"]
+
+
+class Made(nn.Module):
+    """What a function makes of a batch."""
+
+    def __init__(self, make: Callable[[torch.Tensor], torch.Tensor]):
+        super().__init__()
+        self.make = make
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.make(batch)
+
+
+@pytest.mark.parametrize("positions", ["all", "mean"])
+@pytest.mark.parametrize(("first", "second"), [(4, 3), (3, 4)])
+def test_other_positions_than_were_planned_are_refused(
+    positions: str, first: int, second: int
+) -> None:
+    """Else rows that nothing was read for would be zeros, or rows would be lost."""
+    module = Made(lambda batch: batch[:, : int(batch[0, 0, 0])])
+    data = [np.full((4, 2), float(n)) for n in (first, second)]
+    with pytest.raises(ValueError, match=r"position"):
+        wrapped_rows(module, data, timed=False, batch_positions=4, positions=positions)
+
+
+def test_reads_of_fewer_inputs_than_were_given_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"hook_out gives \(1, 4\) inputs and .*\(2, 4\) from 0"):
+        wrapped_rows(Made(lambda batch: batch.mean(0, keepdim=True)), [np.ones((4, 2))] * 2)
+
+
+def test_whole_numbers_and_fractions_in_one_batch_keep_their_values() -> None:
+    data = [np.array([[1], [2], [3]]), np.array([[0.5], [1.75]])]
+    found = wrapped_rows(Made(torch.Tensor.float), data, pads=True)
+    assert {place: float(row[0]) for place, row in found.items()} == {
+        (0, 0): 1.0, (0, 1): 2.0, (0, 2): 3.0, (1, 0): 0.5, (1, 1): 1.75,
+    }  # fmt: skip
+
+
+def test_a_mean_leaves_out_padding_whatever_the_network_makes_of_it() -> None:
+    found = wrapped_rows(
+        Made(torch.log), [np.full((3, 1), np.e), np.full((2, 1), np.e**2)], pads=True,
+        positions="mean",
+    )  # fmt: skip
+    assert found[0, -1] == pytest.approx(1, abs=1e-6)
+    assert found[1, -1] == pytest.approx(2, abs=1e-6)
+
+
+def test_a_mean_of_bfloat16_is_summed_in_more_than_its_eight_bits() -> None:
+    acts = torch.ones(301, 1, dtype=torch.bfloat16)
+    acts[0] = 3  # 303 in all, which bfloat16 would round to 304
+    found = wrapped_rows(nn.Identity(), [acts], positions="mean")
+    assert found[0, -1] == pytest.approx(303 / 301, abs=1e-6)
+
+
 def test_an_edit_in_place_is_what_is_recorded(network: MLSTM, world: World) -> None:
     with network.hooks([("hook_c", lambda value, _: torch.full_like(value, 0.25))]):
         found = read(network, world, ["lstm.0.hook_c"])["lstm.0.hook_c"]
@@ -169,6 +246,20 @@ def test_labels_ride_along(network: MLSTM, world: World) -> None:
                 assert row["first_a"] == (1 if row["text_start"] == first >= 0 else None)
             else:
                 assert row["text_start"] is row["text_end"] is row["first_a"] is None
+
+
+def test_symbols_that_the_data_hold_are_read_beside_texts(network: MLSTM) -> None:
+    data = ["abc", [10, 97, 98], "é"]
+    settings = ReadSettings(specials="drop", window=2)
+    works = Reader(network, as_inputs(data), "hook_c", settings).works(Cursor())
+    rows = [row for work in works for row in work.table().to_pylist()]
+    found = {(row["sequence"], row["position"]): row for row in rows}
+    assert [found[1, position]["symbol"] for position in range(3)] == data[1]
+    assert {found[1, position]["text_start"] for position in range(3)} == {None}
+    for item, text in ((0, b"abc"), (2, "é".encode())):
+        own = [row for place, row in sorted(found.items()) if place[0] == item]
+        assert bytes(row["symbol"] for row in own) == text
+        assert own[0]["text_start"] == 0
 
 
 def test_a_reading_goes_on_from_any_cursor(network: MLSTM, world: World) -> None:

@@ -1,5 +1,6 @@
 """A store gives back what was written: in place, by range, in any order, to several at once."""
 
+import json
 import pickle
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import torch
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
+from worldscope.activations.batches import seed_of_epoch
 from worldscope.activations.collect import collect
+from worldscope.activations.describe import describe_store
 from worldscope.activations.store import ActivationStore, load_store
 from worldscope.activations.views import StoreDataset
 from worldscope.networks.mlstm import MLSTM
+from worldscope.networks.transformer import Transformer
 from worldscope.worlds.world import World
 
 C, H = "lstm.0.hook_c", "lstm.0.hook_h"
@@ -90,6 +94,61 @@ def test_a_saved_cursor_goes_on_with_the_same_rows(store: ActivationStore) -> No
         store.batches(100, seed=5).go_on_from(first.cursor)
 
 
+@pytest.mark.parametrize("pool_mb", [None, 0.002])
+def test_each_epoch_gives_every_row_once_in_an_order_of_its_own(
+    store: ActivationStore, pool_mb: float | None
+) -> None:
+    batches = store.batches(100, seed=4, pool_mb=pool_mb)
+    epochs = [np.concatenate([batch.rows for batch in batches]) for _ in range(3)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(len(store)))
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    again = store.batches(100, seed=4, pool_mb=pool_mb)
+    again.begin_epoch(2)
+    saved = next(iter(again)).rows, json.loads(json.dumps(again.cursor))
+    rest = store.batches(100, seed=4, pool_mb=pool_mb).go_on_from(saved[1])
+    found = np.concatenate([saved[0], *(batch.rows for batch in rest)])
+    assert found.tolist() == epochs[2].tolist()
+
+
+def test_epochs_of_different_seeds_have_nothing_in_common() -> None:
+    seeds = [seed_of_epoch(seed, epoch) for seed in range(50) for epoch in range(50)]
+    assert len(set(seeds)) == 2500
+
+
+def test_a_cursor_of_another_store_is_refused(
+    store: ActivationStore, network: MLSTM, world: World, tmp_path: Path
+) -> None:
+    other = collect(network, world, C, tmp_path)
+    with pytest.raises(
+        ValueError, match="the cursor is of batches with store .*, not .*; give the"
+    ):
+        other.batches(100).go_on_from(store.batches(100).cursor)
+
+
+def test_another_name_of_the_network_finds_a_hook(
+    gpt: Transformer, world: World, tmp_path: Path
+) -> None:
+    store = collect(gpt, world, ["blocks.0.hook_out", "blocks.1.hook_out"], tmp_path)
+    found = load_store(tmp_path).acts("blocks.1.hook_resid_post")
+    assert torch.equal(found, store.acts("blocks.1.hook_out"))
+    others = {alias: name for alias, name in gpt.aliases.items() if name in store.hooks}
+    assert len(others) > 1
+    assert {alias: store.hook_name(alias) for alias in others} == others
+    with pytest.raises(LookupError, match="no single hook 'hook_resid_post'; it has blocks.0.hook"):
+        store.acts("hook_resid_post")
+
+
+def test_a_whole_name_is_no_end_of_another(tmp_path: Path) -> None:
+    import worldscope as ws
+
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+    example = torch.zeros(1, 4, 2)
+    net = ws.wrap(module, example)
+    store = collect(net, [np.ones((4, 2), np.float32)], ["hook_out", "1.hook_out"], tmp_path)
+    assert store.hook_name("hook_out") == "hook_out"
+
+
 def test_memory_is_given_again_only_when_nobody_holds_it(store: ActivationStore) -> None:
     whole, kept, places = joined(store, C), [], set()
     for number, batch in enumerate(store.batches(50, hooks=C, seed=1)):
@@ -115,6 +174,21 @@ def test_workers_of_a_loader_share_the_rows(store: ActivationStore, workers: int
     assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, whole.tolist()))
 
 
+@pytest.mark.parametrize(("workers", "living"), [(0, False), (2, False), (2, True)])
+def test_a_loader_gives_another_order_in_each_epoch(
+    store: ActivationStore, workers: int, living: bool
+) -> None:
+    dataset = StoreDataset(store, 100, hooks=[C], seed=2)
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers, persistent_workers=living)
+    epochs = []
+    for epoch in (0, 1, 0):
+        dataset.set_epoch(epoch)
+        epochs.append(torch.cat([batch[C] for batch in loader]))
+    assert torch.equal(epochs[0], epochs[2])
+    assert not torch.equal(epochs[0], epochs[1])
+    assert torch.equal(epochs[0].sort(0).values, epochs[1].sort(0).values)
+
+
 def test_a_datasets_view_has_table_and_activations(store: ActivationStore) -> None:
     view = store.to_datasets("hook_c")
     assert len(view) == len(store)
@@ -124,6 +198,23 @@ def test_a_datasets_view_has_table_and_activations(store: ActivationStore) -> No
     few = view.filter(lambda symbol: symbol == ord("a"), input_columns="symbol")
     assert set(few[:5]["symbol"]) == {ord("a")}
     torch.testing.assert_close(few[:5][C], joined(store, C)[few[:5]["row"]])
+
+
+def test_a_store_in_words_says_what_it_holds(store: ActivationStore, world: World) -> None:
+    said = dict(line.split("  ", 1) for line in describe_store(store).splitlines())
+    said = {name: line.strip() for name, line in said.items()}
+    size = sum(file.stat().st_size for file in store.folder.glob("*-*")) / 1e6
+    known = sum(not np.isnan(mood) for mood in store.labels("mood"))
+    assert said["store"] == str(store.folder)
+    shards = len(store.manifest.shards)
+    assert said["rows"] == f"{len(store):,} in {shards} shards, {size:,.1f} MB"
+    assert said["hooks"] == f"{C} (5,), {H} (5,)"
+    assert said["network"].startswith(f"MLSTM, digest {store.manifest.source.network}, read in fl")
+    assert said["data"].startswith("letters, 40 inputs, digest ")
+    assert said["state mood"] == f"binary, known of each sequence, {known:,} rows"
+    assert said["state first_a"].startswith("binary, known of each span, ")
+    assert "positions all" in said["settings"]
+    assert f"torch {torch.__version__}" in said["made with"]
 
 
 def test_labels_are_of_the_rows(store: ActivationStore, world: World) -> None:
@@ -181,3 +272,29 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(ValueError, match=r"manifest\.json does not describe"):
         load_store(tmp_path)
+
+
+def test_a_shard_that_is_missing_is_named(network: MLSTM, world: World, tmp_path: Path) -> None:
+    store = collect(network, world, C, tmp_path, shard_mb=0.004, batch_positions=64)
+    (tmp_path / store.manifest.shards[1].acts).unlink()
+    (tmp_path / store.manifest.shards[1].rows).unlink()
+    found = load_store(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"shard-00001\.safetensors is missing; `worlds"):
+        found.acts(C)
+    with pytest.raises(FileNotFoundError, match=r"shard-00001\.safetensors is missing"):
+        next(iter(found.batches(10)))
+    with pytest.raises(FileNotFoundError, match=r"rows-00001\.parquet is missing"):
+        found.rows()
+    assert found.verify() == ["shard-00001.safetensors is missing", "rows-00001.parquet is missing"]
+
+
+def test_a_store_without_rows_yet_has_none(network: MLSTM, world: World, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="row 30 of the data: the text is empty"):
+        collect(network, [*["a"] * 30, " "], C, tmp_path)
+    store = load_store(tmp_path)
+    assert (len(store), store.columns, store.rows().num_rows) == (0, [], 0)
+    assert store.acts(C).shape == (0, 5)
+    assert store.verify() == ["not every input has been read: collect again"]
+    assert "not complete: at least 0 of 31 inputs are read" in describe_store(store)
+    again = collect(network, world, C, tmp_path)
+    assert again.manifest.complete, "where no row was written, anything may be collected"

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worldscope.worlds.files import load_world, read_table
+from worldscope.worlds.world import World
 
 TABLE = pd.DataFrame(
     {
@@ -119,6 +120,59 @@ def test_a_file_of_a_folder_that_lacks_a_column_is_named(tmp_path: Path) -> None
     (tmp_path / "b.csv").write_text("body,label\nbad,0\n")
     with pytest.raises(LookupError, match=r"b\.csv has no column 'text'; its columns are body, "):
         load_world(tmp_path, label_column="label")
+
+
+SPANS = [[{"start": 0, "end": 2}, {"start": 1, "end": 4}], [], None]
+
+
+@pytest.mark.parametrize(
+    "values", [[[0, 3], None, []], SPANS, [[True, False], [False], None], [3, None, 0]]
+)
+@pytest.mark.parametrize("kind", WRITERS)
+def test_columns_to_keep_come_as_they_are(tmp_path: Path, kind: str, values: list) -> None:
+    cells = [
+        json.dumps(value) if kind == "csv" and value is not None else value for value in values
+    ]
+    path = tmp_path / f"a.{kind}"
+    table = pd.DataFrame({"text": ["a", "b", "c"], "where": pd.Series(cells, dtype=object)})
+    WRITERS[kind](path, table)
+    assert load_world(path, keep=["where"]).values("where") == values
+    with pytest.raises(LookupError, match="has no column 'where'"):
+        load_world(path).values("where")
+
+
+def test_only_whole_numbers_and_lists_of_a_csv_are_read_as_such(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,code\na,007\nb,1.50\nc,3 of 4\nd,true\n")
+    assert load_world(path, keep=["code"]).values("code") == ["007", "1.50", "3 of 4", "true"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "keep", "said"),
+    [
+        (
+            ("\"[{'start': 0}]\"", ""),
+            "code",
+            "a.csv row 0 of column 'code' is .*, which is not JSON",
+        ),
+        (("3", '"[0, 1]"'), "code", "column 'code' mixes kinds of values: "),
+        (("3", "4"), "text", "column 'text' cannot be kept: the world has one of that name"),
+    ],
+)
+def test_a_column_that_cannot_be_kept_is_refused(
+    tmp_path: Path, cells: tuple[str, str], keep: str, said: str
+) -> None:
+    path = write(tmp_path / "a.csv", f"text,code\na,{cells[0]}\nb,{cells[1]}\n")
+    with pytest.raises(ValueError, match=said):
+        load_world(path, keep=[keep])
+
+
+def test_a_row_without_a_group_column_is_called_by_its_number_in_any_draw(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "\n".join(f"text {row}" for row in range(50)))
+    world = load_world(path)
+    drawn = world.dataset.shuffle(seed=3).select(range(20))
+    few = World(world.name, drawn, world.input_column, world.group_column)
+    assert few.groups != sorted(few.groups, key=int)
+    assert few.inputs == [f"text {group}" for group in few.groups]
 
 
 def test_a_folder_without_files_of_ours_says_which_it_wants(tmp_path: Path) -> None:
