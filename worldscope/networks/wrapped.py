@@ -12,10 +12,11 @@ from typing import Any
 from torch import nn
 
 from worldscope.networks.hooked import HookedNetwork
+from worldscope.networks.module_inputs import as_tensor
 from worldscope.networks.recurrent_module import RecurrentModule
 from worldscope.networks.refusals import saying_what_is_refused
 from worldscope.networks.torch_recurrent import is_recurrent
-from worldscope.networks.wrapped_network import Keywords, WrappedNetwork, as_tensor
+from worldscope.networks.wrapped_network import Keywords, WrappedNetwork
 
 
 def wrap(

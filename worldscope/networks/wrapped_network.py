@@ -13,6 +13,7 @@ from worldscope.networks.alone import check_read_alone
 from worldscope.networks.axes import in_steps
 from worldscope.networks.evaluation import Watch, in_evaluation
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
+from worldscope.networks.module_inputs import arguments, as_tensor, extent, in_type_of
 from worldscope.networks.one_pass import Enough, Pass, Reads
 from worldscope.networks.outputs import out_name
 from worldscope.networks.refusals import saying_what_is_refused
@@ -65,9 +66,7 @@ class WrappedNetwork(HookedNetwork):
             self(batch, **keywords)
 
     def encode(self, value: Any, /) -> Shaped[Tensor, "..."]:
-        """An array as a tensor; fractions and uint8 in the type of the weights.
-
-        Of a module without weights float64 and uint8 become float32, with the same values.
+        """An array as a tensor; fractions and uint8 are in the type of the weights.
 
         Raises:
             ValueError: If it is text or otherwise no array, or has other axes than the example.
@@ -80,7 +79,7 @@ class WrappedNetwork(HookedNetwork):
             )
         if self.timed and tensor.ndim == 0:
             raise ValueError("the input is one number; with timed=True it must be (time, …)")
-        return self._in_type(tensor)
+        return in_type_of(self.module, tensor)
 
     def hook_name(self, name: str) -> str:
         """See `HookedNetwork.hook_name`."""
@@ -202,24 +201,11 @@ class WrappedNetwork(HookedNetwork):
         self, inputs: Shaped[Tensor, "batch ..."], lengths: Int[np.ndarray, " batch"]
     ) -> tuple[Tensor, dict[str, Any]]:
         """A copy of a batch, and its further arguments, where the weights are."""
-        batch = self._in_type(inputs.to(self.device, copy=True))
+        batch = in_type_of(self.module, inputs.to(self.device, copy=True))
         if self.keywords is None:
             return batch, {}
         steps = lengths if self.timed else np.ones(len(batch), dtype=int)
-        given = self.keywords(batch, steps)
-        if not isinstance(given, Mapping):
-            raise ValueError(
-                f"keywords gave a {type(given).__name__}; it must return a mapping of arguments"
-            )
-        return batch, {name: _to(self.device, value) for name, value in given.items()}
-
-    def _in_type(self, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-        """Fractions and uint8 in the type of the weights."""
-        if not tensor.is_floating_point() and tensor.dtype != torch.uint8:
-            return tensor
-        own = (p.dtype for p in self.parameters() if p.is_floating_point())
-        plain = tensor.dtype in (torch.float64, torch.uint8)
-        return tensor.to(next(own, torch.float32 if plain else tensor.dtype))
+        return batch, arguments(self.keywords(batch, steps), self.device)
 
     @torch.no_grad()
     def _run(
@@ -231,8 +217,8 @@ class WrappedNetwork(HookedNetwork):
     ) -> tuple[Any, Reads]:
         """The module's output (None if it was not run to its end) and the reads."""
         self._look()
-        extent = _extent((*inputs, *keywords.values()), self.timed)
-        under_way, output = Pass(self.hook_dict, wanted, extent=extent, enough=enough), None
+        sizes = extent((*inputs, *keywords.values()), self.timed)
+        under_way, output = Pass(self.hook_dict, wanted, extent=sizes, enough=enough), None
         try:
             with in_evaluation(self.module), visiting(self.module, under_way):
                 output = self.module(*inputs, **keywords)
@@ -270,30 +256,10 @@ class WrappedNetwork(HookedNetwork):
         """Hooks at which an input was found to be read in a batch as alone."""
         parts = [part for _, part in self.module.named_modules()]
         time_first = any(getattr(part, "batch_first", True) is False for part in parts)
-        self.dtype = self._in_type(torch.empty(0)).dtype
+        self.dtype = in_type_of(self.module, torch.empty(0)).dtype
         self._doubted = self.pads or (self.timed and time_first)
         for name in _points(self.module):
             self.hook_dict.setdefault(name, HookPoint(name, 0, ()))
-
-
-def _to(device: torch.device, value: Any) -> Any:
-    """A tensor or an array as a tensor there; anything else as it is."""
-    given = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-    return given.to(device) if isinstance(given, Tensor) else given
-
-
-def as_tensor(value: Any) -> Tensor:
-    """An array as a tensor.
-
-    Raises:
-        ValueError: If it is text or otherwise no array.
-    """
-    try:
-        return torch.as_tensor(np.asarray(value) if isinstance(value, list) else value)
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(
-            f"a wrapped module reads arrays, not {type(value).__name__} ({value!r:.40})"
-        ) from None
 
 
 def _points(module: nn.Module) -> Iterator[str]:
@@ -303,14 +269,6 @@ def _points(module: nn.Module) -> Iterator[str]:
             yield out_name(path)
         if is_recurrent(part):
             yield from recurrent_hooks(part, path)
-
-
-def _extent(given: Sequence[Any], timed: bool) -> tuple[int | None, int | None]:
-    """Inputs of a batch and, of sequences, their steps, by the first tensor with such axes."""
-    for value in given:
-        if isinstance(value, Tensor) and value.ndim > timed:
-            return value.shape[0], value.shape[1] if timed else None
-    return None, None
 
 
 def _key(batch: Shaped[Tensor, "batch ..."], names: Sequence[str]) -> tuple[object, ...]:
