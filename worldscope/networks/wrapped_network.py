@@ -163,15 +163,18 @@ class WrappedNetwork(HookedNetwork):
                 or the inputs differ in length without pads=True.
             RuntimeError: If a hook did not fire.
         """
-        if self.timed and not self.pads and len(set(lengths.tolist())) > 1:
+        ragged = self.timed and len(set(lengths.tolist())) > 1
+        if ragged and not self.pads:
             raise ValueError(
                 f"inputs of {lengths.min()} to {lengths.max()} steps are padded in one batch; "
                 "read each length apart, or wrap the module with pads=True"
             )
         reads = self._read(inputs, lengths, names)
-        if len(inputs) > 1 and self._doubted and not self._checked.issuperset(names):
+        checks = {(name, ragged) for name in names}
+        doubted = ragged or (self._time_first and len(inputs) > 1)
+        if doubted and not checks <= self._checked:
             check_read_alone(reads, inputs, lengths, lambda one, n: self._read(one, n, names))
-            self._checked.update(names)
+            self._checked |= checks
         counts = {name: acts.shape[1] for name, acts in reads.items()}
         if len(set(counts.values())) > 1:
             said = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -252,12 +255,11 @@ class WrappedNetwork(HookedNetwork):
     def _forget(self) -> None:
         self._steps: dict[tuple[object, ...], int] = {}
         """Positions of an input, by what decides them."""
-        self._checked: set[str] = set()
-        """Hooks at which an input was found to be read in a batch as alone."""
-        parts = [part for _, part in self.module.named_modules()]
-        time_first = any(getattr(part, "batch_first", True) is False for part in parts)
+        self._checked: set[tuple[str, bool]] = set()
+        """Hooks at which an input is read in a batch as alone, and whether it was padded there."""
+        time_first = any(map(_takes_time_first, self.module.modules()))
+        self._time_first = self.timed and time_first
         self.dtype = in_type_of(self.module, torch.empty(0)).dtype
-        self._doubted = self.pads or (self.timed and time_first)
         for name in _points(self.module):
             self.hook_dict.setdefault(name, HookPoint(name, 0, ()))
 
@@ -269,6 +271,10 @@ def _points(module: nn.Module) -> Iterator[str]:
             yield out_name(path)
         if is_recurrent(part):
             yield from recurrent_hooks(part, path)
+
+
+def _takes_time_first(part: nn.Module) -> bool:
+    return getattr(part, "batch_first", True) is False
 
 
 def _key(batch: Shaped[Tensor, "batch ..."], names: Sequence[str]) -> tuple[object, ...]:

@@ -17,6 +17,7 @@ from worldscope.activations.store import ActivationStore, load_store
 from worldscope.activations.views import StoreDataset
 from worldscope.networks.mlstm import MLSTM
 from worldscope.networks.transformer import Transformer
+from worldscope.networks.wrapped import wrap
 from worldscope.worlds.world import World
 
 C, H = "lstm.0.hook_c", "lstm.0.hook_h"
@@ -140,11 +141,7 @@ def test_another_name_of_the_network_finds_a_hook(
 
 
 def test_a_whole_name_is_no_end_of_another(tmp_path: Path) -> None:
-    import worldscope as ws
-
-    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
-    example = torch.zeros(1, 4, 2)
-    net = ws.wrap(module, example)
+    net = wrap(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU()))
     store = collect(net, [np.ones((4, 2), np.float32)], ["hook_out", "1.hook_out"], tmp_path)
     assert store.hook_name("hook_out") == "hook_out"
 

@@ -155,6 +155,17 @@ def test_padding_that_changes_what_is_read_is_refused_at_the_first_batch_that_ha
     torch.testing.assert_close(rows(wrap(module, pads=True), same)[:, 0], expected[:10].repeat(2))
 
 
+@pytest.mark.parametrize("module", [Backwards(), nn.Sequential(Backwards(), nn.GRU(4, 2))])
+def test_a_padding_is_checked_after_batches_that_had_none(module: nn.Module) -> None:
+    network = wrap(module, pads=True)
+    hook = "0.hook_out" if isinstance(module, nn.Sequential) else "hook_out"
+    for lengths in ([1], [5], [5, 5], [5, 5]):
+        same = torch.zeros(len(lengths), max(lengths), 4)
+        next(network.stream_reads(same, np.array(lengths), [hook], chunk=1))
+    with pytest.raises(ValueError, match="padding changes it"):
+        next(network.stream_reads(torch.zeros(2, 5, 4), np.array([5, 4]), [hook], chunk=1))
+
+
 def test_a_padding_that_is_wrong_after_training_is_found_too() -> None:
     module = Backwards(size=0.0)
     network = wrap(module, pads=True)
