@@ -16,6 +16,7 @@ EXPORTS = [
     "Feature",
     "ReadSettings",
     "State",
+    "StoreDataset",
     "World",
     "capture",
     "collect",

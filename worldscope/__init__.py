@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names as _HOME_OF, for editors and type checkers
     from worldscope.activations.store import load_store as load_store
     from worldscope.activations.stream import stream_activations as stream_activations
     from worldscope.activations.text import read_text as read_text
+    from worldscope.activations.views import StoreDataset as StoreDataset
     from worldscope.features.feature import Feature as Feature
     from worldscope.features.feature import direction_feature as direction_feature
     from worldscope.features.feature import load_feature as load_feature
@@ -59,6 +60,7 @@ _HOME_OF = {
     "collect": "worldscope.activations.collect",
     "ReadSettings": "worldscope.activations.settings",
     "load_store": "worldscope.activations.store",
+    "StoreDataset": "worldscope.activations.views",
     "stream_activations": "worldscope.activations.stream",
     "read_text": "worldscope.activations.text",
     "read_states": "worldscope.activations.reading",

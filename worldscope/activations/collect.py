@@ -36,6 +36,10 @@ from worldscope.networks.language_model import LanguageModel
 from worldscope.runs.files import plain
 from worldscope.runs.lock import alone_in
 
+_HELD = 1 << 22
+"""Positions after which a shard is closed, however few of them are rows: what is known of all of
+them is held until then."""
+
 
 def collect(
     network: HookedNetwork,
@@ -74,11 +78,11 @@ def collect(
         OSError: If the disk is full or cannot be written; shards that were written stay whole.
     """
     folder, reading = Path(out), read_settings(settings)
-    _refuse_edits(network)
     if folder.is_file():
         raise ValueError(f"{folder} is a file; name a folder for the store")
     inputs = as_inputs(data, column=reading.column)
     reader = Reader(network, inputs, hooks, reading)
+    _refuse_edits(network)
     described = _described(reader, dtype, shard_mb)
     with _saying_where(folder), alone_in(folder, "a collection"):
         manifest = _begin(folder, reader, described)
@@ -135,6 +139,11 @@ def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
         leftover.unlink()
     if known and (found := read_manifest(folder)).shards:
         manifest.source.check_same(found.source, folder)
+        if found.states != manifest.states:
+            raise ValueError(
+                f"{folder} was collected with other states of the data ({_names(found)}), not "
+                f"{_names(manifest)}: the same names, kinds and levels, or a new folder"
+            )
         return _gone_on(folder, found, manifest.environment)
     if reader.network.dtype == torch.bfloat16:
         errors = reader.bf16_error()
@@ -143,6 +152,11 @@ def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
         manifest = replace(manifest, notes={**manifest.notes, "bf16_error": errors})
     write_manifest(folder, manifest)
     return manifest
+
+
+def _names(manifest: Manifest) -> str:
+    states = [f"{s['name']}, {s['kind']} of each {s['level']}" for s in manifest.states]
+    return "; ".join(states) or "none"
 
 
 def _gone_on(folder: Path, found: Manifest, environment: dict[str, str]) -> Manifest:
@@ -178,7 +192,7 @@ class _Collection:
             try:
                 for number, works in enumerate(self._shards(start), start=len(shards)):
                     shard = self._filled(number, works, bar)
-                    self._wait()
+                    self._wait(shard)
                     self.finishing = finisher.submit(self._finish, number, shard, works)
             finally:
                 self._wait()
@@ -192,11 +206,13 @@ class _Collection:
     def _shards(self, start: Cursor) -> Iterator[list[Work]]:
         """Units that fill a shard each."""
         works: list[Work] = []
+        rows = positions = 0
         for work in self.reader.works(start):
             works.append(work)
-            if sum(work.n_rows for work in works) >= self.manifest.source.shard_rows:
+            rows, positions = rows + work.n_rows, positions + work.positions
+            if rows >= self.manifest.source.shard_rows or positions >= _HELD:
                 yield works
-                works = []
+                works, rows, positions = [], 0, 0
         if works:
             yield works
 
@@ -229,10 +245,17 @@ class _Collection:
         self.manifest = self.manifest.with_shard(done)
         write_manifest(self.folder, self.manifest)
 
-    def _wait(self) -> None:
+    def _wait(self, filled: NewShard | None = None) -> None:
+        """Until the shard before is finished; if it cannot be, the one that was filled is lost."""
         finishing, self.finishing = self.finishing, None
-        if finishing is not None:
+        if finishing is None:
+            return
+        try:
             finishing.result()
+        except BaseException:
+            if filled is not None:
+                filled.discard()
+            raise
 
 
 class _Bar:

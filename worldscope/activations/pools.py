@@ -83,7 +83,8 @@ class Pools:
         first = self.store.shard_starts[self._shard[blocks]] + self._first[blocks]
         before = np.cumsum(sizes) - sizes
         rows = np.repeat(first - before, sizes) + np.arange(sizes.sum())
-        return np.random.default_rng([self.seed, pool]).permutation(rows)
+        # [seed, 0] would give the very numbers that dealt the blocks.
+        return np.random.default_rng([self.seed, pool + 1]).permutation(rows)
 
 
 def _blocks(shard_starts: Int[np.ndarray, " starts"], block: int) -> tuple[np.ndarray, ...]:

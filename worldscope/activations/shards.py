@@ -162,7 +162,9 @@ def read_rows(paths: Sequence[Path], columns: Sequence[str] | None = None) -> pa
         ValueError: If one is damaged.
     """
     chosen = None if columns is None else list(columns)
-    tables = [_parquet(path, lambda file: pq.read_table(file, columns=chosen)) for path in paths]
+    # Without threads: one that still holds a file at the interpreter's exit would abort it.
+    how = {"columns": chosen, "use_threads": False, "pre_buffer": False}
+    tables = [_parquet(path, lambda file: pq.read_table(file, **how)) for path in paths]
     return pa.concat_tables(tables) if tables else pa.table({})
 
 
@@ -176,15 +178,15 @@ def read_schema(path: Path) -> list[str]:
     return _parquet(path, pq.read_schema).names
 
 
-def _parquet(path: Path, read: Callable[[BinaryIO], Any]) -> Any:
-    with _opened(path) as file:
-        try:
-            return read(file)
-        except (pa.ArrowInvalid, OSError) as error:
-            said = " ".join(str(error).split())
-            raise ValueError(
-                f"{path} is not a whole Parquet file ({said}); collect again"
-            ) from None
+def _parquet(path: Path, read: Callable[[Path], Any]) -> Any:
+    _opened(path).close()
+    try:
+        return read(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} is not a whole Parquet file ({said}); delete the store and collect again"
+        ) from None
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -121,7 +121,7 @@ class ActivationStore:
     def gather(
         self,
         hook: str | None,
-        rows: Shaped[np.ndarray, " n"],
+        rows: Shaped[np.ndarray, " n"] | Sequence[int],
         out: Float[Tensor, "n ..."] | None = None,
     ) -> Float[Tensor, "n ..."]:
         """Activations of any rows, in the order asked for.
@@ -136,7 +136,8 @@ class ActivationStore:
             IndexError: If one is not the number of a row.
         """
         name = self.hook_name(hook)
-        if rows.dtype.kind not in "iu":
+        rows = np.asarray(rows)
+        if len(rows) and rows.dtype.kind not in "iu":
             raise IndexError(
                 f"rows are {rows.dtype}; give their numbers (np.flatnonzero of a mask)"
             )
@@ -145,7 +146,8 @@ class ActivationStore:
                 f"rows {rows.min()} to {rows.max()} are not among the {len(self):,} of the store"
             )
         out = self._new(name, len(rows)) if out is None else out
-        return self._mapped_rows[name].gather(rows, out) if len(rows) else out
+        numbers = rows.astype(np.int64, copy=False)
+        return self._mapped_rows[name].gather(numbers, out) if len(rows) else out
 
     def advise(self, hook: str, shard: int, first: int, n: int) -> None:
         """Has the system begin to read `n` rows of a shard, from its row `first` on."""

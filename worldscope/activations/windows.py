@@ -258,7 +258,10 @@ def labels_of(
 def _typed(state: State, values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     whole = pa.types.is_integer(type_)
     try:
-        return pa.array([_whole(value) for value in values] if whole else values, type_)
+        array = pa.array([_whole(state, value) for value in values] if whole else values, type_)
+        if state.kind == "vector" and array.flatten().null_count:
+            raise ValueError
+        return array
     except (ValueError, TypeError, OverflowError):
         raise ValueError(
             f"the state {state.name!r} holds {values!r:.60}, which is not {state.kind}; give "
@@ -266,9 +269,11 @@ def _typed(state: State, values: Sequence[Any], type_: pa.DataType) -> pa.Array:
         ) from None
 
 
-def _whole(value: Any) -> int | None:
+def _whole(state: State, value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, int | float) or value % 1:
+        raise ValueError
+    if state.kind == "binary" and value not in (0, 1):
         raise ValueError
     return int(value)

@@ -11,35 +11,38 @@ Read = Callable[[Tensor, np.ndarray], Mapping[str, Tensor]]
 
 
 def check_read_alone(
-    reads: Mapping[str, Float[Tensor, "batch time ..."]],
-    inputs: Shaped[Tensor, "batch time ..."],
+    reads: Mapping[str, Float[Tensor, "..."]],
+    inputs: Shaped[Tensor, "batch ..."],
     lengths: Int[np.ndarray, " batch"],
     read: Read,
+    *,
+    timed: bool,
 ) -> None:
-    """Reads the shortest input of a batch alone, without padding, and compares.
+    """Reads the last input of a batch, the shortest, alone and without padding, and compares.
 
     They may differ by a third of the square root of their type's precision, times the largest
     activation: by 1e-4 of it in float32, 3e-2 in bfloat16.
 
     Args:
-        reads: What was read of the batch.
-        inputs: The batch, padded at the end.
+        reads: What was read of the batch, (batch, positions, …); what is not is left out.
+        inputs: The batch, the longest first, padded at the end.
         lengths: Steps of each.
         read: Reads inputs, given with their lengths.
+        timed: Whether axis 1 of the inputs and of what is read is their time.
 
     Raises:
         ValueError: If the input is read otherwise.
     """
-    row = int(lengths.argmin())
-    length = int(lengths[row])
-    alone = read(inputs[row : row + 1, :length], lengths[row : row + 1])
+    length = int(lengths[-1]) if timed else None
+    one = inputs[-1:]
+    alone = read(one[:, :length] if timed else one, lengths[-1:])
     for name, acts in reads.items():
-        if not _equal(acts[row, :length], alone[name][0]):
+        if len(acts) == len(inputs) and not _equal(acts[-1, :length], alone[name][0]):
             why = (
                 "padding changes it: wrap the module without pads=True, or mask by keywords"
-                if length < lengths.max()
-                else "the module mixes the inputs of a batch: it is given (batch, time, …), so "
-                "see whether its parts have batch_first=True"
+                if lengths[-1] < lengths.max()
+                else "the module mixes the inputs of a batch: axis 0 of what it is given is the "
+                "batch, so see whether its parts have batch_first=True"
             )
             raise ValueError(f"{name} of an input is another in a batch than alone; {why}")
 

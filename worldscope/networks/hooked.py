@@ -271,7 +271,9 @@ class HookedNetwork(nn.Module):
 
         Equal after saving and loading, and whatever the device and the arithmetic.
         """
-        return _ADDRESS.sub("", super().__repr__())
+        parts = [part for part in self.modules() if not isinstance(part, HookedNetwork)]
+        settings = [_settings(part) for part in parts]
+        return _ADDRESS.sub("", super().__repr__() + json.dumps(settings, default=str))
 
     @property
     def digest(self) -> str:
@@ -301,6 +303,22 @@ class HookedNetwork(nn.Module):
 
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """What a module holds beside weights that may decide what it computes, and is plain.
+
+    Its type often prints less: not the heads of attention, for one.
+    """
+    plain: dict[str, Any] = {}
+    for name, value in vars(module).items():
+        if name.startswith("_") or name == "training":
+            continue
+        if value is None or isinstance(value, bool | int | float | str | tuple | list):
+            plain[name] = value
+        elif callable(value) and not isinstance(value, nn.Module):
+            plain[name] = getattr(value, "__qualname__", type(value).__qualname__)
+    return plain
 
 
 def _line(*values: object) -> bytes:

@@ -171,9 +171,10 @@ class WrappedNetwork(HookedNetwork):
             )
         reads = self._read(inputs, lengths, names)
         checks = {(name, ragged) for name in names}
-        doubted = ragged or (self._time_first and len(inputs) > 1)
-        if doubted and not checks <= self._checked:
-            check_read_alone(reads, inputs, lengths, lambda one, n: self._read(one, n, names))
+        if len(inputs) > 1 and not checks <= self._checked and not self._edited:
+            check_read_alone(
+                reads, inputs, lengths, lambda one, n: self._read(one, n, names), timed=self.timed
+            )
             self._checked |= checks
         counts = {name: acts.shape[1] for name, acts in reads.items()}
         if len(set(counts.values())) > 1:
@@ -191,11 +192,12 @@ class WrappedNetwork(HookedNetwork):
     ) -> Reads:
         """Reads of one pass that ends at the deepest hook, with positions on axis 1."""
         batch, keywords = self._given(inputs, lengths)
-        wanted, edited = set(names), any(point.edits for point in self.hook_dict.values())
+        wanted, edited = set(names), self._edited
         # What an edit raises is not the module's.
         refused = nullcontext() if edited else saying_what_is_refused("a batch", batch)
         with refused:
-            _, reads = self._run((batch,), keywords, wanted.__contains__, enough=len(wanted))
+            enough = None if edited else len(wanted)  # an edit may be beyond what is read
+            _, reads = self._run((batch,), keywords, wanted.__contains__, enough=enough)
         self._check_read(names, reads)
         time = inputs.shape[1] if self.timed else None
         return {name: in_steps(name, reads[name], time) for name in names}
@@ -236,6 +238,10 @@ class WrappedNetwork(HookedNetwork):
                 del self.hook_dict[name]
         return output, under_way.reads
 
+    @property
+    def _edited(self) -> bool:
+        return any(point.edits for point in self.hook_dict.values())
+
     def _check_read(self, names: Sequence[str], reads: Reads) -> None:
         for name in names:
             if name in reads:
@@ -257,8 +263,6 @@ class WrappedNetwork(HookedNetwork):
         """Positions of an input, by what decides them."""
         self._checked: set[tuple[str, bool]] = set()
         """Hooks at which an input is read in a batch as alone, and whether it was padded there."""
-        time_first = any(map(_takes_time_first, self.module.modules()))
-        self._time_first = self.timed and time_first
         self.dtype = in_type_of(self.module, torch.empty(0)).dtype
         for name in _points(self.module):
             self.hook_dict.setdefault(name, HookPoint(name, 0, ()))
@@ -271,10 +275,6 @@ def _points(module: nn.Module) -> Iterator[str]:
             yield out_name(path)
         if is_recurrent(part):
             yield from recurrent_hooks(part, path)
-
-
-def _takes_time_first(part: nn.Module) -> bool:
-    return getattr(part, "batch_first", True) is False
 
 
 def _key(batch: Shaped[Tensor, "batch ..."], names: Sequence[str]) -> tuple[object, ...]:

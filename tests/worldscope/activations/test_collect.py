@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -337,3 +338,42 @@ print(peaks[-1] - peaks[60])
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert int(done.stdout) < 4_000, "kilobytes after the first sixty batches"
+
+
+def test_states_of_other_kinds_do_not_go_on(
+    network: MLSTM, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect(network, world, HOOK, tmp_path)
+    mood, *others = world.states
+    other = replace(world, states=(replace(mood, kind="categorical"), *others))
+    with pytest.raises(ValueError, match="mood, binary of each sequence.* not mood, categorical"):
+        collect(network, other, HOOK, tmp_path)
+
+
+def test_a_shard_is_closed_after_many_positions_though_few_are_rows(
+    network: MLSTM, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HELD", 200)
+    how = {"positions": "last", "window": 4}
+    store = collect(network, world, HOOK, tmp_path / "closed", **how)
+    assert len(store.manifest.shards) > 2
+    monkeypatch.undo()
+    whole = collect(network, world, HOOK, tmp_path / "whole", **how)
+    assert len(whole.manifest.shards) == 1
+    assert torch.equal(store.acts(), whole.acts())
+    assert store.rows() == whole.rows()
+
+
+def test_a_full_disk_leaves_no_shard_half_written(
+    network: MLSTM, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *given: object) -> str:
+        if path.name == "rows-00001.parquet":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_rows(path, *given)  # pyright: ignore
+
+    write_rows = module.write_rows
+    monkeypatch.setattr(module, "write_rows", full)
+    with pytest.raises(OSError, match="No space left"):
+        collect(network, world, HOOK, tmp_path, **SMALL)
+    assert not list(tmp_path.glob(".*.tmp"))

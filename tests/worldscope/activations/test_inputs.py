@@ -116,6 +116,8 @@ def test_objects_are_no_numbers() -> None:
     [
         (State("mood", "binary"), ["good", "bad"], r"\['good'\], which is not binary; give 0 and"),
         (State("mood", "categorical"), [0.0, 0.5], r" \[0.5\], .* give whole numbers, and"),
+        (State("mood", "binary"), [0, 7], r"\[7\], which is not binary; give 0 and 1"),
+        (State("mood", "vector"), [[1.0, 2.0], [1.0, None]], r" \[\[1.0, None\]\], which is not"),
         (State("mood", "scalar"), ["1.5", None], r"\['1.5'\], which is not scalar; give numbers"),
         (State("mood", "vector"), [1.0, 2.0], r"\[1.0\], which is not vector; give lists of"),
         (State("mood", "binary", "position"), [["x"] * 4, None], r"\['x', 'x', 'x', 'x'\], which"),

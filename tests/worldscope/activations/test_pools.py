@@ -1,5 +1,7 @@
 """Pools give every row once, drawn evenly from all of a store, whatever is read of it and how."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -133,3 +135,15 @@ def test_workers_of_a_loader_share_the_rows(store: ActivationStore, workers: int
         [b.rows for b in store.batches(100, hooks=C, seed=2, pool_mb=pool_mb(store, 150))]
     )
     torch.testing.assert_close(found, store.gather(C, order), rtol=0, atol=0)
+
+
+def test_no_pool_is_permuted_by_the_numbers_that_dealt_it(network: MLSTM, tmp_path: Path) -> None:
+    """Eight blocks of one row, two pools: each row is as likely at each place."""
+    few = collect(network, ["abcde"], C, tmp_path)
+    assert len(few) == 8
+    counts = np.zeros((8, 8))
+    for seed in range(2000):
+        order = pools.Pools(few, pool_mb=4 * few.row_bytes(C) / 1e6, seed=seed)
+        counts[np.arange(8), order(0, 8)] += 1
+    chi_square = ((counts - 250) ** 2 / 250).sum()
+    assert chi2.sf(chi_square, 49) > 1e-4
