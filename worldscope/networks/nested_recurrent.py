@@ -9,14 +9,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from worldscope.networks.one_pass import Pass
 from worldscope.networks.outputs import again
-from worldscope.networks.torch_recurrent import Recurrent, recurrent_hooks, run_recurrent
+from worldscope.networks.torch_recurrent import (
+    Recurrent,
+    recurrent_hooks,
+    run_recurrent,
+    steps_alive,
+)
 
 
 class _Sequences(NamedTuple):
@@ -59,7 +63,9 @@ def gates_shown(
             prefix=path,
             read=read,
             edits={hook: point.apply for hook, point in points.items() if point.edits},
-            alive=_alive(sequences),
+            alive=None
+            if sequences.lengths is None
+            else steps_alive(sequences.inputs, sequences.lengths),
         )
         for hook in read:
             under_way.keep(names[hook], done.reads[hook])
@@ -81,13 +87,6 @@ def _sequences(module: Recurrent, given: Any) -> _Sequences:
     if given.ndim == 2:
         return _Sequences(given.unsqueeze(0), None)
     return _Sequences(given if module.batch_first else given.transpose(0, 1), None)
-
-
-def _alive(sequences: _Sequences) -> Bool[Tensor, "batch time"] | None:
-    if sequences.lengths is None:
-        return None
-    steps = torch.arange(sequences.inputs.shape[1])
-    return (steps < sequences.lengths.unsqueeze(1)).to(sequences.inputs.device)
 
 
 def _as_given(module: Recurrent, given: Any, output: Float[Tensor, "batch time d"]) -> Any:

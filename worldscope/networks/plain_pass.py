@@ -13,12 +13,9 @@ from torch import Tensor, nn
 
 from worldscope.networks.bridged import run_bridge
 from worldscope.networks.hooked import HookPoint
+from worldscope.networks.one_pass import Enough
 
 _BLOCK_OUTPUT = re.compile(r"blocks\.(\d+)\.hook_out")
-
-
-class _Enough(Exception):
-    """Everything that was asked for has been read."""
 
 
 class PlainPass:
@@ -58,14 +55,14 @@ class PlainPass:
                 value = output[0] if isinstance(output, tuple) else output
                 reads[name] = value.detach().clone()
                 if len(reads) == len(set(read)) and not logits:
-                    raise _Enough
+                    raise Enough
 
             return visit
 
         handles = [self._block(name).register_forward_hook(at(name)) for name in set(read)]
         try:
             return self.model(symbols).logits, reads
-        except _Enough:
+        except Enough:
             return None, reads
         finally:
             for handle in handles:

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from worldscope.networks.evaluation import in_evaluation
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
-from worldscope.networks.torch_recurrent import Edit, Recurrent, recurrent_hooks, run_recurrent
+from worldscope.networks.torch_recurrent import (
+    Recurrent,
+    recurrent_hooks,
+    run_recurrent,
+    steps_alive,
+)
 
 
 class RecurrentOutput(NamedTuple):
@@ -72,14 +77,11 @@ class RecurrentModule(HookedNetwork):
             LookupError: If a hook name is unknown.
         """
         names = self.hook_names(list(read))
-        edits = {name: _at(point) for name, point in self.hook_dict.items() if point.edits}
+        edits = {name: point.apply for name, point in self.hook_dict.items() if point.edits}
         self.runs += 1
         if not names and not edits and lengths is None:
             return self._fused(inputs, state)
-        alive = None
-        if lengths is not None:
-            steps = torch.arange(inputs.shape[1])
-            alive = (steps < torch.as_tensor(lengths).unsqueeze(1)).to(inputs.device)
+        alive = None if lengths is None else steps_alive(inputs, lengths)
         done = run_recurrent(
             self.module, inputs, state, prefix=self.prefix, read=names, edits=edits, alive=alive
         )
@@ -113,7 +115,3 @@ class RecurrentModule(HookedNetwork):
             output, last = self.module(ordered, given)
         output = output if self.module.batch_first else output.transpose(0, 1)
         return RecurrentOutput(output, last if isinstance(last, tuple) else (last,), {})
-
-
-def _at(point: HookPoint) -> Edit:
-    return lambda value, step: point.apply(value, step)

@@ -10,8 +10,9 @@ between layers, as in evaluation.
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple, TypeGuard
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 Recurrent = nn.LSTM | nn.GRU | nn.RNN
@@ -58,6 +59,15 @@ def recurrent_hooks(module: Recurrent, prefix: str) -> dict[str, int]:
         for _, _, name in _directions(module, prefix)
         for gate in _GATES[module.mode]
     }
+
+
+def steps_alive(
+    inputs: Float[Tensor, "batch time d_in"],
+    lengths: Int[Tensor, " batch"] | Int[np.ndarray, " batch"],
+) -> Bool[Tensor, "batch time"]:
+    """Which steps are of the inputs, and not of the padding at their end."""
+    steps = torch.arange(inputs.shape[1])
+    return (steps < torch.as_tensor(lengths).unsqueeze(1)).to(inputs.device)
 
 
 @torch.no_grad()

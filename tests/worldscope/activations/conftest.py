@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from worldscope.activations.store import ActivationStore
     from worldscope.networks.mlstm import MLSTM
     from worldscope.networks.transformer import Transformer
     from worldscope.worlds.world import World
@@ -62,3 +63,15 @@ def world() -> "World":
         State("first_a", "binary", "span"),
     )
     return World("letters", Dataset.from_dict(rows), "text", "film", states)
+
+
+@pytest.fixture(scope="module")
+def store(
+    network: "MLSTM", world: "World", tmp_path_factory: pytest.TempPathFactory
+) -> "ActivationStore":
+    """About a thousand rows of two hooks in several shards."""
+    from worldscope.activations.collect import collect
+
+    folder = tmp_path_factory.mktemp("store")
+    hooks = ["lstm.0.hook_c", "lstm.0.hook_h"]
+    return collect(network, world, hooks, folder, shard_mb=0.008, window=16, batch_positions=64)

@@ -21,15 +21,6 @@ from worldscope.worlds.world import World
 C, H = "lstm.0.hook_c", "lstm.0.hook_h"
 
 
-@pytest.fixture(scope="module")
-def store(
-    network: MLSTM, world: World, tmp_path_factory: pytest.TempPathFactory
-) -> ActivationStore:
-    """About a thousand rows in several shards."""
-    folder = tmp_path_factory.mktemp("store")
-    return collect(network, world, [C, H], folder, shard_mb=0.008, window=16, batch_positions=64)
-
-
 def rows_of(batches: Batches, number: int = 0, count: int = 1) -> list[int]:
     """The rows of a share of an epoch."""
     return [int(row) for batch in batches.share(number, count) for row in batch.rows]

@@ -12,22 +12,11 @@ from torch.utils.data import DataLoader
 
 from worldscope.activations import pools
 from worldscope.activations.collect import collect
-from worldscope.activations.store import ActivationStore, load_store
+from worldscope.activations.store import ActivationStore
 from worldscope.activations.views import StoreDataset
 from worldscope.networks.mlstm import MLSTM
-from worldscope.worlds.world import World
 
 C, H = "lstm.0.hook_c", "lstm.0.hook_h"
-
-
-@pytest.fixture(scope="module")
-def store(
-    network: MLSTM, world: World, tmp_path_factory: pytest.TempPathFactory
-) -> ActivationStore:
-    """About a thousand rows in several shards."""
-    folder = tmp_path_factory.mktemp("store")
-    collect(network, world, [C, H], folder, shard_mb=0.008, window=16, batch_positions=64)
-    return load_store(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -23,16 +23,6 @@ from worldscope.worlds.world import World
 C, H = "lstm.0.hook_c", "lstm.0.hook_h"
 
 
-@pytest.fixture(scope="module")
-def store(
-    network: MLSTM, world: World, tmp_path_factory: pytest.TempPathFactory
-) -> ActivationStore:
-    """About a thousand rows in several shards."""
-    folder = tmp_path_factory.mktemp("store")
-    collect(network, world, [C, H], folder, shard_mb=0.008, window=16, batch_positions=64)
-    return load_store(folder)
-
-
 def joined(store: ActivationStore, hook: str) -> torch.Tensor:
     return torch.cat([load_file(store.folder / s.acts)[hook] for s in store.manifest.shards])
 
