@@ -25,15 +25,16 @@ def read_pieces(
 
     Args:
         network: What reads.
-        items: Encoded inputs, the longest first; of several types they are read as one that holds
-            the values of all.
+        items: Encoded inputs, the longest first; floats of several types, or whole numbers, are
+            read as the type that holds the values of all.
         lengths: Positions of each.
         names: Canonical hook names.
 
     Raises:
-        ValueError: If the reads are not of exactly these positions.
+        ValueError: If some inputs are floats and others are not, or the reads are not of exactly
+            these positions.
     """
-    dtype = reduce(torch.promote_types, (item.dtype for item in items))
+    dtype = _common_type(items)
     inputs = pad_sequence([item.to(dtype) for item in items], batch_first=True)
     end = 0
     for piece in network.stream_reads(inputs, lengths, names, chunk=_CHUNK):
@@ -51,3 +52,15 @@ def read_pieces(
             f"{', '.join(names)} give {end} positions for an input of {lengths[0]}; what the "
             "network says of an input before it reads it must hold when it does"
         )
+
+
+def _common_type(items: Sequence[Tensor]) -> torch.dtype:
+    """The type that holds the values of all items, which are of one kind."""
+    types = {item.dtype for item in items}
+    if len({(dtype.is_floating_point, dtype == torch.bool) for dtype in types}) > 1:
+        said = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in types))
+        raise ValueError(
+            f"inputs of one batch are {said}, which a module may read differently; give all inputs "
+            "in one type"
+        )
+    return reduce(torch.promote_types, types)

@@ -40,17 +40,17 @@ def bridge_points(bridge: Any, symbols: Tensor) -> tuple[dict[str, HookPoint], d
     return points, {alias: name for alias, name in aliases.items() if name in points}
 
 
-def instead_of_stream(aliases: Collection[str]) -> dict[str, str]:
-    """What to edit in place of the stream between attention and MLP.
+def instead_of_stream(aliases: Mapping[str, str]) -> dict[str, str]:
+    """What to edit in place of the stream between attention and MLP, by canonical name.
 
     `hook_resid_mid` is what the second norm reads: an edit of it leaves the stream as it is.
 
     Args:
-        aliases: Other names of hook points.
+        aliases: The canonical name of every other name of a hook point.
     """
     return {
-        alias: alias.removesuffix(_MIDDLE) + _ATTENTION
-        for alias in aliases
+        name: alias.removesuffix(_MIDDLE) + _ATTENTION
+        for alias, name in aliases.items()
         if alias.endswith(_MIDDLE)
     }
 

@@ -296,9 +296,10 @@ def _byte_places(text: str) -> tuple[Int[np.ndarray, " bytes"], Int[np.ndarray, 
     body, places = clean(text), clean_places(text)
     if not body.isascii():
         places = np.repeat(places, [len(character.encode()) for character in body], axis=1)
-    width = (len(FRONT), len(END))
-    first = np.pad(places[0], width, constant_values=np.iinfo(np.int64).max)
-    return first, np.pad(places[1], width, constant_values=NOWHERE)
+    framed = np.empty((2, len(FRONT) + places.shape[1] + len(END)), dtype=np.int64)
+    framed[:] = [[np.iinfo(np.int64).max], [NOWHERE]]
+    framed[:, len(FRONT) : len(FRONT) + places.shape[1]] = places
+    return framed[0], framed[1]
 
 
 def byte_of_character() -> dict[str, int]:

@@ -15,7 +15,9 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
 
     The fast path of torch's encoder layers is off, since it does not call their submodules and
     makes nested tensors of padded batches. What the module writes into its buffers is forgotten.
-    Afterwards, whatever happened, every flag, buffer and setting is the one that was there.
+    Afterwards, whatever happened, every flag, buffer and setting is the one that was there. What
+    the module adds to itself stays, as it may rely on it from then on: a buffer that it registers
+    in its first pass, the weights of a lazy layer.
     """
     flags = [(part, part.training) for part in module.modules()]
     buffers = [_own_buffers(part) for part, _ in flags]

@@ -23,6 +23,8 @@ import xxhash
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from worldscope.networks.one_thread import OneThread
+
 Edit = Callable[[Tensor, "HookPoint"], Tensor | None]
 NamesFilter = str | Sequence[str] | Callable[[str], bool] | None
 
@@ -96,14 +98,19 @@ class Listener(NamedTuple):
 
 
 class HookedNetwork(nn.Module):
-    """Base of every network: named hook points, edits of them, and inputs of its own kind."""
+    """Base of every network: named hook points, edits of them, and inputs of its own kind.
+
+    One thread at a time uses it: a forward pass, or a block of `hooks` or `listening`, is refused
+    with a `RuntimeError` while another thread is in one. Two networks around one module do not see
+    each other: use these in one thread, too.
+    """
 
     hook_dict: dict[str, HookPoint]
     """Every hook point by its canonical name."""
     aliases: Mapping[str, str] = {}
     """Canonical name of every other name of a hook point."""
     instead: Mapping[str, str] = {}
-    """What to edit in place of a name that promises more than an edit of its hook point does."""
+    """What to edit in place of a hook that shows more than an edit of it would move, by name."""
     name: str | None = None
     """What it was loaded by, if by a name or from a folder."""
     runs: int = 0
@@ -118,6 +125,11 @@ class HookedNetwork(nn.Module):
     """Type of the matrix products."""
     listeners: tuple[Listener, ...] = ()
     """Who is told of what is read in every forward pass."""
+
+    def __init__(self):
+        """No thread is using it."""
+        super().__init__()
+        self.one_thread = OneThread()
 
     @property
     def device(self) -> torch.device:
@@ -174,7 +186,9 @@ class HookedNetwork(nn.Module):
         if len(tails) == 1:
             return tails[0]
         known = [*self.hook_dict, *self.aliases]
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+        outputs = [full for full in self.hook_dict if full.startswith(f"{name}.hook_out")]
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
+        near = list(dict.fromkeys([*outputs, *close]))[:3]
         raise LookupError(
             f"no hook point is called {name!r}; "
             f"{'the nearest are' if near else 'there are'} {', '.join(near or self.hook_dict)} "
@@ -208,10 +222,15 @@ class HookedNetwork(nn.Module):
             LookupError: If a name is unknown.
             ValueError: If the network would not go on with what an edit of that hook returns, or
                 the name stands in `instead`.
-            RuntimeError: If the network ran in the block and an edit was never called.
+            RuntimeError: If the network ran in the block and an edit was never called, or another
+                thread is using it.
         """
         for name, _ in fwd_hooks:
             self._check_editable(name)
+        with self.one_thread:
+            yield from self._edited_by(fwd_hooks)
+
+    def _edited_by(self, fwd_hooks: Sequence[tuple[str, Edit]]) -> Iterator["HookedNetwork"]:
         added = [(object(), self.hook_dict[self.hook_name(name)], edit) for name, edit in fwd_hooks]
         for key, point, edit in added:
             point.edits[key] = edit
@@ -232,10 +251,11 @@ class HookedNetwork(nn.Module):
         point = self.hook_dict[self.hook_name(name)]
         if not point.editable:
             raise ValueError(f"{name} can be read but not edited: the network goes on without")
-        if name in self.instead:
+        if point.name in self.instead:
             raise ValueError(
                 f"{name} can be read but not edited: the stream goes past {point.name}, which only "
-                f"the next part reads; edit {self.instead[name]}, which is added to the stream"
+                f"the next part reads; edit {self.instead[point.name]}, which is added to the "
+                "stream"
             )
 
     @contextmanager
@@ -247,16 +267,28 @@ class HookedNetwork(nn.Module):
 
         Returns:
             What was read in each pass, by name, as far as the block has come.
+
+        Raises:
+            RuntimeError: If another thread is using the network.
         """
-        before, listener = self.listeners, Listener(names, [])
-        self.listeners = (*before, listener)
-        try:
-            yield listener.passes
-        finally:
-            self.listeners = before
+        with self.one_thread:
+            before, listener = self.listeners, Listener(names, [])
+            self.listeners = (*before, listener)
+            try:
+                yield listener.passes
+            finally:
+                self.listeners = before
 
     def __call__(self, *inputs: Any, **settings: Any) -> Any:
-        """A forward pass; listeners are told of it."""
+        """A forward pass; listeners are told of it.
+
+        Raises:
+            RuntimeError: If another thread is using the network.
+        """
+        with self.one_thread:
+            return self._heard(*inputs, **settings)
+
+    def _heard(self, *inputs: Any, **settings: Any) -> Any:
         if not self.listeners:
             return super().__call__(*inputs, **settings)
         asked = [name for listener in self.listeners for name in listener.names]
@@ -317,8 +349,14 @@ def _settings(module: nn.Module) -> dict[str, Any]:
         if value is None or isinstance(value, bool | int | float | str | tuple | list):
             plain[name] = value
         elif callable(value) and not isinstance(value, nn.Module):
-            plain[name] = getattr(value, "__qualname__", type(value).__qualname__)
-    return plain
+            plain[name] = qualified(value)
+    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+    return {**plain, "hooks of torch": list(map(qualified, hooks))} if hooks else plain
+
+
+def qualified(function: Any) -> str:
+    """The name of a function, or of what is called like one."""
+    return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 def _line(*values: object) -> bytes:
@@ -337,7 +375,7 @@ def describe_hooks(network: HookedNetwork) -> str:
             point.name,
             ", ".join(point.axes),
             str(point.width),
-            "yes" if point.editable else "no",
+            "yes" if point.editable and point.name not in network.instead else "no",
             ", ".join(others.get(point.name, [])),
         )
         for point in network.hook_dict.values()

@@ -1,9 +1,10 @@
 """Transformers of Hugging Face and of TransformerLens, through a `TransformerBridge`."""
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -48,7 +49,6 @@ class BridgedModel(ContextModel):
         super().__init__()
         self.bridge = bridge.eval().requires_grad_(False)
         self.context = int(bridge.cfg.n_ctx)
-        self.n_symbols = int(bridge.cfg.d_vocab)
         self.codec = codec or NoCodec(self.n_symbols)
         self._unwritten = _unwritten(self.codec, self.n_symbols)
         self.dtype = next(bridge.parameters()).dtype
@@ -59,6 +59,11 @@ class BridgedModel(ContextModel):
         self._plain: PlainPass | None = None
         if original is not None:
             self._plain = plain_pass(original, bridge, few, self.hook_dict)
+
+    @property
+    def n_symbols(self) -> int:
+        """Rows of its embedding; its codec may use fewer."""
+        return int(self.bridge.cfg.d_vocab)
 
     def specification(self) -> str:
         """See `HookedNetwork.specification`."""
@@ -121,22 +126,6 @@ class BridgedModel(ContextModel):
         scores = super()._last_scores(texts, lengths)
         scores[:, self._unwritten] = -torch.inf
         return scores
-
-    def encode(self, value: Any, *, end: bool = True) -> list[int]:
-        """Symbols of a text; a row of symbols passes through.
-
-        Raises:
-            ValueError: If a symbol is outside the alphabet, or there is no tokenizer for a text.
-        """
-        if isinstance(value, str):
-            return self.codec.encode(value, end=end)
-        symbols = torch.as_tensor(value)
-        if symbols.ndim != 1 or symbols.is_floating_point():
-            raise ValueError(
-                f"the input has the shape {tuple(symbols.shape)} and holds {symbols.dtype}; give "
-                "a text or a row of whole numbers"
-            )
-        return self.to_symbols(symbols.unsqueeze(0))[0].tolist()
 
 
 def load_hugging_face(
@@ -270,14 +259,48 @@ def _read_folder(folder: Path, tokenizer: Any, dtype: torch.dtype) -> tuple[nn.M
     from transformers import AutoModelForCausalLM
 
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
+        with _quiet_transformers():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"{folder} holds no causal model in safetensors: {said:.200}") from None
-    return cast(nn.Module, model), tokenizer or read_tokenizer(folder)
+    model, found = loaded
+    _check_weights(folder, type(model).__name__, found)
+    return model, tokenizer or read_tokenizer(folder)
+
+
+def _check_weights(folder: Path, kind: str, found: Mapping[str, Any]) -> None:
+    """Raises:
+    ValueError: If a weight of the model is not in the folder, or of another shape.
+    """
+    if absent := sorted(found["missing_keys"]):
+        raise ValueError(
+            f"{folder} lacks {len(absent)} of the weights of a {kind}, {absent[0]} for one; copy "
+            "it again, or read a model without a head through ws.wrap"
+        )
+    if others := sorted(found["mismatched_keys"]):
+        name, theirs, ours = others[0]
+        raise ValueError(
+            f"{folder} holds {name} as {tuple(theirs)}; its configuration asks {tuple(ours)}"
+        )
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Has transformers log errors alone: what it reports of weights is checked by us."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

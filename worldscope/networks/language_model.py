@@ -24,6 +24,11 @@ class LanguageModel(HookedNetwork):
 
     codec: Codec
 
+    @property
+    def n_symbols(self) -> int:
+        """How many symbols it reads: 0 … n_symbols − 1."""
+        return self.codec.n_symbols
+
     @abstractmethod
     def begin(self, prompts: Sequence[Sequence[int]]) -> tuple[Float[Tensor, "batch n"], State]:
         """Scores of the symbol after each prompt, and what `go_on` needs to know of it."""
@@ -97,7 +102,7 @@ class LanguageModel(HookedNetwork):
         """
         if isinstance(value, str):
             return self.codec.encode(value, end=end)
-        symbols = np.asarray(value)
+        symbols = np.asarray(value.cpu() if isinstance(value, Tensor) else value)
         if symbols.ndim != 1 or symbols.dtype.kind not in "iu":
             raise ValueError(
                 f"the input is {value!r:.60}; this network reads texts, or symbols as whole numbers"
@@ -121,13 +126,10 @@ class LanguageModel(HookedNetwork):
         return inputs.to(self.device)
 
     def _check_symbols(self, symbols: Int[Tensor, "..."] | Int[np.ndarray, "..."]) -> None:
-        if (
-            0 not in symbols.shape
-            and not 0 <= symbols.min() <= symbols.max() < self.codec.n_symbols
-        ):
+        if 0 not in symbols.shape and not 0 <= symbols.min() <= symbols.max() < self.n_symbols:
             raise ValueError(
                 f"symbols run from {symbols.min()} to {symbols.max()}; "
-                f"this network's are 0 to {self.codec.n_symbols - 1}"
+                f"this network's are 0 to {self.n_symbols - 1}"
             )
 
 

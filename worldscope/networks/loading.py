@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -73,6 +73,8 @@ def load_network(
     **settings: Any,
 ) -> Any:
     """A trained network, ready to run, behind one interface (`HookedNetwork`).
+
+    One thread at a time may use it; load one for each thread, or hold a lock around every use.
 
     Args:
         source: `zoo:<name>` for a shipped network, `zoo:<name>/<checkpoint>` for one of its
@@ -242,7 +244,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _read_config(folder: Path) -> tuple[type[TrainableModel], Any]:
+def _read_config(folder: Path) -> tuple[Callable[[Any, Codec], TrainableModel], Any]:
     """The class of a network and its configuration."""
     file = folder / "config.json"
     if (folder / "checkpoint" / "config.json").is_file() and not file.is_file():

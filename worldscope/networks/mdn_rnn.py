@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
+from worldscope.networks.module_inputs import check_finite
 from worldscope.networks.torch_recurrent import lstm_of_tensorflow, recurrent_hooks, run_recurrent
 
 MIXTURES = 5
@@ -60,7 +61,7 @@ class MDNRNN(HookedNetwork):
         """A sequence of latents and actions as float32.
 
         Raises:
-            ValueError: If it is not of shape (time, z + actions).
+            ValueError: If it is not of shape (time, z + actions), or a number is not finite.
         """
         sequence = torch.as_tensor(value, dtype=torch.float32)
         if sequence.ndim != 2 or sequence.shape[1] != self.lstm.input_size:
@@ -69,6 +70,7 @@ class MDNRNN(HookedNetwork):
                 f"{self.lstm.input_size}): {self.d_latent} numbers of the latent, then "
                 f"{self.d_action} of the action"
             )
+        check_finite(sequence)
         return sequence
 
     @torch.no_grad()

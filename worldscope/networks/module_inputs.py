@@ -23,6 +23,18 @@ def as_tensor(value: Any) -> Shaped[Tensor, "..."]:
         ) from None
 
 
+def check_finite(tensor: Shaped[Tensor, "..."]) -> None:
+    """Raises:
+    ValueError: If a number of an input is not finite.
+    """
+    if tensor.is_floating_point() and not tensor.isfinite().all():
+        place = (~tensor.isfinite()).nonzero()[0].tolist()
+        raise ValueError(
+            f"the input holds {tensor[tuple(place)].item()} at {place} in {_named(tensor.dtype)}; "
+            "fill in what is missing, or leave the input out"
+        )
+
+
 def in_type_of(module: nn.Module, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     """Fractions and uint8 in the type of the weights; whole numbers as they are.
 
@@ -33,6 +45,26 @@ def in_type_of(module: nn.Module, tensor: Shaped[Tensor, "..."]) -> Shaped[Tenso
     own = (p.dtype for p in module.parameters() if p.is_floating_point())
     plain = tensor.dtype in (torch.float64, torch.uint8)
     return tensor.to(next(own, torch.float32 if plain else tensor.dtype))
+
+
+def in_kind_of(example: bool | None, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    """Numbers as floats where those of an example are, as whole numbers where they are not.
+
+    Args:
+        example: Whether it is of floats; None without one.
+        tensor: The numbers.
+
+    Raises:
+        ValueError: If they are floats, and those of the example are not.
+    """
+    if example is None or tensor.is_floating_point() == example:
+        return tensor.long() if example is False and tensor.dtype == torch.uint8 else tensor
+    if example:
+        return tensor.double()
+    raise ValueError(
+        f"the input is of {_named(tensor.dtype)}, and wrap's example of whole numbers; give these, "
+        "or an example of floats"
+    )
 
 
 def arguments(given: object, device: torch.device) -> dict[str, Any]:
@@ -61,3 +93,7 @@ def extent(given: Sequence[Any], timed: bool) -> tuple[int | None, int | None]:
         if isinstance(value, Tensor) and value.ndim > timed:
             return value.shape[0], value.shape[1] if timed else None
     return None, None
+
+
+def _named(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from worldscope.networks.evaluation import in_evaluation
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
+from worldscope.networks.module_inputs import check_finite
 from worldscope.networks.torch_recurrent import (
     Recurrent,
     recurrent_hooks,
@@ -45,7 +46,7 @@ class RecurrentModule(HookedNetwork):
         """A sequence in the type of the weights.
 
         Raises:
-            ValueError: If it is not of shape (time, d_in).
+            ValueError: If it is not of shape (time, d_in), or a number is not finite.
         """
         sequence = torch.as_tensor(value, dtype=next(self.parameters()).dtype)
         wanted = self.module.input_size
@@ -54,6 +55,7 @@ class RecurrentModule(HookedNetwork):
                 f"the input has the shape {tuple(sequence.shape)}; this network reads (time, "
                 f"{wanted})"
             )
+        check_finite(sequence)
         return sequence
 
     @torch.no_grad()
@@ -75,7 +77,9 @@ class RecurrentModule(HookedNetwork):
 
         Raises:
             LookupError: If a hook name is unknown.
+            ValueError: If the module has hooks of torch, which its gates would not obey.
         """
+        self._check_unhooked()
         names = self.hook_names(list(read))
         edits = {name: point.apply for name, point in self.hook_dict.items() if point.edits}
         self.runs += 1
@@ -105,6 +109,13 @@ class RecurrentModule(HookedNetwork):
         """Output and activations by canonical hook name; None keeps all."""
         output: RecurrentOutput = self(inputs, read=self.hook_names(names_filter))
         return output.output, output.reads
+
+    def _check_unhooked(self) -> None:
+        if self.module._forward_hooks or self.module._forward_pre_hooks:
+            raise ValueError(
+                f"the nn.{type(self.module).__name__} has hooks of torch, which its gates do not "
+                "obey when they are read step by step; remove them, or wrap a module that holds it"
+            )
 
     def _fused(self, inputs: Tensor, state: tuple[Tensor, ...] | None) -> RecurrentOutput:
         given: Any = state

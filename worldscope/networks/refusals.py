@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-_REFUSALS = (
+REFUSALS = (
     AssertionError,
     AttributeError,
     LookupError,
@@ -15,6 +15,8 @@ _REFUSALS = (
     TypeError,
     ValueError,
 )
+"""What a module raises of inputs that it cannot read."""
+_WHOLE = " (whole numbers are given as they are; where floats are read, wrap an example of floats)"
 
 
 @contextmanager
@@ -32,8 +34,9 @@ def saying_what_is_refused(kind: str, batch: Tensor) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise
-    except _REFUSALS as error:
+    except REFUSALS as error:
         said = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        floats = "" if batch.is_floating_point() else _WHOLE
         raise ValueError(
-            f"the module refuses {kind} of the shape {tuple(batch.shape)}: {said}"
+            f"the module refuses {kind} of the shape {tuple(batch.shape)}: {said}{floats}"
         ) from error

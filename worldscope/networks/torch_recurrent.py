@@ -21,8 +21,8 @@ Edit = Callable[[Tensor, int], Tensor]
 _GATES = {"LSTM": "hcifou", "GRU": "hrzn", "RNN_TANH": "h", "RNN_RELU": "h"}
 
 
-class Pass(NamedTuple):
-    """What a pass gives back."""
+class Unrolled(NamedTuple):
+    """What a recurrence gives back that was run step by step."""
 
     output: Float[Tensor, "batch time directions*d"]
     state: tuple[Float[Tensor, "layers*directions batch _"], ...]
@@ -80,7 +80,7 @@ def run_recurrent(
     read: Collection[str] = (),
     edits: Mapping[str, Edit] | None = None,
     alive: Bool[Tensor, "batch time"] | None = None,
-) -> Pass:
+) -> Unrolled:
     """Runs the module step by step.
 
     Args:
@@ -111,7 +111,7 @@ def run_recurrent(
         if len(outputs) == directions:
             x, outputs = torch.cat(outputs, dim=2), []
     final = tuple(torch.stack(parts) for parts in zip(*lasts, strict=True))
-    return Pass(x.transpose(0, 1), final, reads)
+    return Unrolled(x.transpose(0, 1), final, reads)
 
 
 def lstm_of_tensorflow(

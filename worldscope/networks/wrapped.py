@@ -41,16 +41,21 @@ def wrap(
         mask = lambda x, n: {"attention_mask": np.arange(x.shape[1]) < n[:, None]}
         net = ws.wrap(bert, torch.zeros(1, 3, dtype=torch.long), pads=True, keywords=mask)
 
+    The digest is of what the module computes: of `timed` and, by their names, of `keywords` and of
+    the hooks of torch that the module has itself. A buffer that it registers in its first pass
+    stays and counts; an example has it there from the start. One thread at a time may use the
+    network, and the module.
+
     Args:
         module: What to wrap; it is called with a batch (batch, …) and what `keywords` gives.
         example: A batch that the module can read, if only of one input: it is run once, so that
             every hook, its axes and its width are known at once. Without it they are known after
-            the first pass.
+            the first pass. Inputs are floats, or whole numbers, as it is; without it, as each is.
         timed: True for sequences (time, …): a hook is recorded step by step, so that axis 1 of
-            what it gives must be the time of the input. False for anything else, such as images,
-            or to record one pooled vector of each sequence: (batch, d) is then one position,
-            (batch, position, d) has them on axis 1, and (batch, channel, height, width) one for
-            each place.
+            what it gives must be the time of the input, which is checked at a second length.
+            False for anything else, such as images, or to record one pooled vector of each
+            sequence: (batch, d) is then one position, (batch, position, d) has them on axis 1, and
+            (batch, channel, height, width) one for each place.
         pads: Whether sequences of different lengths may share a batch, filled up with zeros at the
             end. True only if the filling changes nothing: in a causal module, or with a mask from
             `keywords`. It is checked on the first such batch. False reads each length apart.

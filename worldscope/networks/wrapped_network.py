@@ -12,8 +12,16 @@ from torch import Tensor, nn
 from worldscope.networks.alone import check_read_alone
 from worldscope.networks.axes import in_steps
 from worldscope.networks.evaluation import Watch, in_evaluation
-from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
-from worldscope.networks.module_inputs import arguments, as_tensor, extent, in_type_of
+from worldscope.networks.following import check_time
+from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece, qualified
+from worldscope.networks.module_inputs import (
+    arguments,
+    as_tensor,
+    check_finite,
+    extent,
+    in_kind_of,
+    in_type_of,
+)
 from worldscope.networks.one_pass import Enough, Pass, Reads
 from worldscope.networks.outputs import out_name
 from worldscope.networks.refusals import saying_what_is_refused
@@ -36,6 +44,8 @@ class WrappedNetwork(HookedNetwork):
         """Whether a pass has shown what each submodule gives."""
         self.rank: int | None = None
         """Number of axes of an input, where an example has shown it."""
+        self.floats: bool | None = None
+        """Whether inputs are floats, where an example has shown it."""
         self.hook_dict = {}
         self._watch = Watch(module)
         self._forget()
@@ -48,6 +58,11 @@ class WrappedNetwork(HookedNetwork):
     def extra_repr(self) -> str:
         """Which module."""
         return type(self.module).__name__
+
+    def specification(self) -> str:
+        """See `HookedNetwork.specification`; what `wrap` was told, too, functions by their name."""
+        keywords = None if self.keywords is None else qualified(self.keywords)
+        return f"{super().specification()} timed={self.timed} keywords={keywords}"
 
     def show(self, example: Any) -> None:
         """Runs an example once, so that every hook is known.
@@ -62,14 +77,18 @@ class WrappedNetwork(HookedNetwork):
         self.rank = batch.ndim - 1
         lengths = np.full(len(batch), batch.shape[1] if self.timed else 1)
         batch, keywords = self._given(batch, lengths)
+        self.floats = batch.is_floating_point()
         with saying_what_is_refused("an example", batch):
             self(batch, **keywords)
 
     def encode(self, value: Any, /) -> Shaped[Tensor, "..."]:
-        """An array as a tensor; fractions and uint8 are in the type of the weights.
+        """An array as a tensor; floats and uint8 are in the type of the weights.
+
+        Whole numbers are floats, too, where those of the example are.
 
         Raises:
-            ValueError: If it is text or otherwise no array, or has other axes than the example.
+            ValueError: If it is text or otherwise no array, has other axes than the example, holds
+                fractions where the example holds whole numbers, or what is not finite.
         """
         tensor = as_tensor(value)
         if self.rank is not None and tensor.ndim != self.rank:
@@ -79,7 +98,9 @@ class WrappedNetwork(HookedNetwork):
             )
         if self.timed and tensor.ndim == 0:
             raise ValueError("the input is one number; with timed=True it must be (time, …)")
-        return in_type_of(self.module, tensor)
+        given = in_type_of(self.module, in_kind_of(self.floats, tensor))
+        check_finite(given)
+        return given
 
     def hook_name(self, name: str) -> str:
         """See `HookedNetwork.hook_name`."""
@@ -160,8 +181,9 @@ class WrappedNetwork(HookedNetwork):
         Raises:
             ValueError: If a hook has no positions, or the hooks give different numbers of them;
                 if the module refuses the inputs, reads an input otherwise in a batch than alone,
-                or the inputs differ in length without pads=True.
-            RuntimeError: If a hook did not fire.
+                axis 1 of a hook is not the time of the inputs though as long, or the inputs
+                differ in length without pads=True.
+            RuntimeError: If a hook did not fire, or another thread is using the network.
         """
         ragged = self.timed and len(set(lengths.tolist())) > 1
         if ragged and not self.pads:
@@ -169,13 +191,10 @@ class WrappedNetwork(HookedNetwork):
                 f"inputs of {lengths.min()} to {lengths.max()} steps are padded in one batch; "
                 "read each length apart, or wrap the module with pads=True"
             )
-        reads = self._read(inputs, lengths, names)
-        checks = {(name, ragged) for name in names}
-        if len(inputs) > 1 and not checks <= self._checked and not self._edited:
-            check_read_alone(
-                reads, inputs, lengths, lambda one, n: self._read(one, n, names), timed=self.timed
-            )
-            self._checked |= checks
+        with self.one_thread:
+            reads = self._read(inputs, lengths, names)
+            if not self._edited:
+                self._check_reads(reads, inputs, lengths, ragged)
         counts = {name: acts.shape[1] for name, acts in reads.items()}
         if len(set(counts.values())) > 1:
             said = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -183,6 +202,26 @@ class WrappedNetwork(HookedNetwork):
         (count,) = set(counts.values())
         self._steps[_key(inputs, names)] = count
         yield Piece(0, count, reads)
+
+    def _check_reads(
+        self,
+        reads: Reads,
+        inputs: Shaped[Tensor, "batch ..."],
+        lengths: Int[np.ndarray, " batch"],
+        ragged: bool,
+    ) -> None:
+        """Checks once for each hook that an input is read as alone, and that its axis 1 is time."""
+
+        def read(one: Tensor, n: np.ndarray) -> Reads:
+            return self._read(one, n, list(reads))
+
+        checks = {(name, ragged) for name in reads}
+        if len(inputs) > 1 and not checks <= self._checked:
+            check_read_alone(reads, inputs, lengths, read, timed=self.timed)
+            self._checked |= checks
+        if self.timed and not self._followed >= reads.keys():
+            check_time(inputs[:1], read)
+            self._followed |= reads.keys()
 
     def _read(
         self,
@@ -212,7 +251,6 @@ class WrappedNetwork(HookedNetwork):
         steps = lengths if self.timed else np.ones(len(batch), dtype=int)
         return batch, arguments(self.keywords(batch, steps), self.device)
 
-    @torch.no_grad()
     def _run(
         self,
         inputs: Sequence[Any],
@@ -221,6 +259,16 @@ class WrappedNetwork(HookedNetwork):
         enough: int | None = None,
     ) -> tuple[Any, Reads]:
         """The module's output (None if it was not run to its end) and the reads."""
+        with self.one_thread, torch.no_grad():
+            return self._pass(inputs, keywords, wanted, enough)
+
+    def _pass(
+        self,
+        inputs: Sequence[Any],
+        keywords: Mapping[str, Any],
+        wanted: Callable[[str], bool],
+        enough: int | None,
+    ) -> tuple[Any, Reads]:
         self._look()
         sizes = extent((*inputs, *keywords.values()), self.timed)
         under_way, output = Pass(self.hook_dict, wanted, extent=sizes, enough=enough), None
@@ -263,6 +311,8 @@ class WrappedNetwork(HookedNetwork):
         """Positions of an input, by what decides them."""
         self._checked: set[tuple[str, bool]] = set()
         """Hooks at which an input is read in a batch as alone, and whether it was padded there."""
+        self._followed: set[str] = set()
+        """Hooks whose axis 1 is as long as the input whatever its length."""
         self.dtype = in_type_of(self.module, torch.empty(0)).dtype
         for name in _points(self.module):
             self.hook_dict.setdefault(name, HookPoint(name, 0, ()))

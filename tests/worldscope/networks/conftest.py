@@ -1,9 +1,12 @@
 """Small random networks for the tests of networks."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from worldscope.networks.codecs import BPECodec
@@ -34,3 +37,21 @@ def bpe() -> "BPECodec":
     from worldscope.networks.codecs import BPECodec
 
     return BPECodec.train(TEXTS * 3, n_symbols=300)
+
+
+@pytest.fixture
+def bert() -> Any:
+    """An encoder of Hugging Face, two layers of sixteen units over forty symbols."""
+    import transformers
+
+    config = transformers.BertConfig(
+        vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=32,
+    )  # fmt: skip
+    return transformers.BertModel(config).eval()
+
+
+@pytest.fixture
+def masked() -> Callable[[Tensor, np.ndarray], dict[str, Any]]:
+    """Its attention mask, as `wrap` takes it by `keywords`."""
+    return lambda batch, lengths: {"attention_mask": np.arange(batch.shape[1]) < lengths[:, None]}

@@ -168,6 +168,51 @@ def test_what_a_wrapped_module_computes_counts_and_where_it_stands_does_not() ->
     assert wrap(one).digest == wrap(same).digest != wrap(other).digest
 
 
+def keep(batch: torch.Tensor, lengths: np.ndarray) -> dict[str, Any]:
+    return {}
+
+
+def keep_none(batch: torch.Tensor, lengths: np.ndarray) -> dict[str, Any]:
+    return {}
+
+
+def test_what_wrap_is_told_of_a_module_is_in_its_digest() -> None:
+    module = nn.Linear(2, 2)
+    settings: list[dict[str, Any]] = [
+        {}, {"timed": False}, {"keywords": keep}, {"keywords": keep_none}
+    ]  # fmt: skip
+    digests = [wrap(module, **given).digest for given in settings]
+    assert len(set(digests)) == 4
+    assert digests == [wrap(module, **given).digest for given in settings]
+
+
+def test_hooks_of_torch_that_a_module_has_are_in_its_digest_while_they_are_there() -> None:
+    module = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    network = wrap(module)
+    plain, x = network.digest, torch.ones(1, 3, 2)
+    part: Any = module[0]
+    for register in (
+        lambda: part.register_forward_hook(lambda _, given, output: output + 1),
+        lambda: part.register_forward_pre_hook(lambda _, given: (given[0] + 1,)),
+    ):
+        before = network(x)
+        handle = register()
+        assert not torch.equal(network(x), before)
+        assert network.digest != plain
+        handle.remove()
+        assert network.digest == plain
+
+
+def test_a_recurrent_module_whose_hooks_its_gates_would_not_obey_is_refused() -> None:
+    module = nn.GRU(2, 3)
+    network = wrap(module)
+    handle = module.register_forward_hook(lambda *_: None)
+    with pytest.raises(ValueError, match="nn.GRU has hooks of torch, .* wrap a module that holds"):
+        network(torch.ones(1, 4, 2))
+    handle.remove()
+    network(torch.ones(1, 4, 2))
+
+
 @pytest.mark.parametrize(
     ("network", "line"),
     [

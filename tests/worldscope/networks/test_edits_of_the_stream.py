@@ -10,7 +10,7 @@ from torch import Tensor
 
 from worldscope.networks.codecs import BytesCodec
 from worldscope.networks.fused import fused_hooks, unwrap
-from worldscope.networks.hooked import HookPoint
+from worldscope.networks.hooked import HookPoint, describe_hooks
 from worldscope.networks.loading import load_network
 from worldscope.networks.transformer import Transformer, TransformerConfig
 
@@ -81,11 +81,11 @@ def noise(seed: int) -> Callable[[Tensor, HookPoint], Tensor]:
 def test_every_edit_does_the_same_in_both_passes_and_in_transformer_lens(
     native: Transformer,
 ) -> None:
-    names = [*native.hook_dict, *native.aliases]
-    fused = [n for n in names if native.hook_name(n) in fused_hooks(3) and n not in native.instead]
-    assert len(fused) == 36 + 32
+    names = [name for name in fused_hooks(3) if name not in native.instead]
+    names += [alias for alias, name in native.aliases.items() if name in names]
+    assert len(names) == 33 + 32
     plain = native(symbols()).logits
-    for seed, name in enumerate(fused):
+    for seed, name in enumerate(names):
         with native.hooks([(name, noise(seed))]):
             short = native(symbols(), read=[name])
         with native.hooks([(name, noise(seed))]):
@@ -103,18 +103,20 @@ def test_every_edit_does_the_same_in_both_passes_and_in_transformer_lens(
 
 
 @pytest.mark.parametrize("slow", [True, False])
-def test_an_edit_of_what_the_second_norm_reads_leaves_the_stream_as_it_is(
+def test_an_edit_of_what_attention_adds_moves_the_stream_for_both_that_read_it(
     native: Transformer, slow: bool
 ) -> None:
-    names = [f"blocks.1.{part}" for part in ("ln2.hook_in", "mlp.hook_out", "hook_out")]
+    names = [f"blocks.1.{part}" for part in ("hook_resid_mid", "mlp.hook_out", "hook_out")]
     asked = [*names, *[PATTERN] * slow]
-    stream = native(symbols(), asked).reads[names[0]]
-    with native.hooks([(names[0], shift)]):
-        read, written, after = (native(symbols(), asked).reads[name] for name in names)
+    places = [native.hook_name(name) for name in names]
+    stream = native(symbols(), asked).reads[places[0]]
+    with native.hooks([(native.instead[places[0]], shift)]):
+        reads = native(symbols(), asked).reads
+    read, written, after = (reads[place] for place in places)
     block = unwrap(native.bridge.original_model.layers[1])
     torch.testing.assert_close(read, stream + SHIFT, rtol=0, atol=1e-5)
     torch.testing.assert_close(written, block.mlp(block.ln2(read)), rtol=0, atol=1e-5)
-    torch.testing.assert_close(after, stream + written, rtol=0, atol=1e-5)
+    torch.testing.assert_close(after, read + written, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("slow", [True, False])
@@ -157,16 +159,19 @@ def test_edits_before_and_after_a_block_change_the_stream_as_hooks_of_torch_do(f
             torch.testing.assert_close(network(symbols()).logits, expected, rtol=0, atol=1e-5)
 
 
-def test_the_middle_of_the_stream_is_edited_where_attention_adds_to_it(family: str) -> None:
+@pytest.mark.parametrize("name", ["blocks.1.hook_resid_mid", "blocks.1.ln2.hook_in"])
+def test_the_middle_of_the_stream_is_edited_where_attention_adds_to_it(
+    family: str, name: str
+) -> None:
     original = model(family)
     network = load_network(original)
     with (
         pytest.raises(
             ValueError,
-            match=r"blocks\.1\.hook_resid_mid can be read but not edited: the stream goes past "
+            match=rf"{name} can be read but not edited: the stream goes past "
             r"blocks\.1\.ln2\.hook_in, .*; edit blocks\.1\.hook_attn_out, which is added",
         ),
-        network.hooks([("blocks.1.hook_resid_mid", shift)]),
+        network.hooks([(name, shift)]),
     ):
         pass
     attention = original.get_submodule(ATTENTION[family])
@@ -175,29 +180,54 @@ def test_the_middle_of_the_stream_is_edited_where_attention_adds_to_it(family: s
     )
     expected = original(symbols()).logits
     handle.remove()
-    read = ["blocks.1.hook_resid_mid"]
-    (before,) = network(symbols(), read).reads.values()
-    with network.hooks([(network.instead["blocks.1.hook_resid_mid"], shift)]):
-        output = network(symbols(), read)
+    (before,) = network(symbols(), [name]).reads.values()
+    with network.hooks([(network.instead[network.hook_name(name)], shift)]):
+        output = network(symbols(), [name])
     (after,) = output.reads.values()
     torch.testing.assert_close(output.logits, expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(after, before + SHIFT, rtol=0, atol=1e-5)
 
 
 def test_every_name_of_the_middle_is_refused_and_none_else(native: Transformer) -> None:
-    assert sorted(native.instead) == [f"blocks.{n}.hook_resid_mid" for n in range(3)]
-    for name in native.instead:
+    middles = [f"blocks.{n}.ln2.hook_in" for n in range(3)]
+    assert sorted(native.instead) == middles
+    aliases = [alias for alias, name in native.aliases.items() if name in middles]
+    assert aliases == [f"blocks.{n}.hook_resid_mid" for n in range(3)]
+    for name in (*middles, *aliases):
         refused = pytest.raises(ValueError, match="can be read but not edited")
         with refused, native.hooks([(name, shift)]):
             pass
     assert not any(point.edits for point in native.hook_dict.values())
+    for line in describe_hooks(native).splitlines()[1:]:
+        name, *_ = line.split()
+        assert ("  no" in line) == (name in middles or not native.hook_dict[name].editable)
+
+
+@pytest.mark.parametrize("slow", [True, False])
+@pytest.mark.parametrize("edited", range(3))
+@pytest.mark.parametrize("read", range(3))
+def test_an_edit_is_called_however_deep_the_reads_are(
+    native: Transformer, read: int, edited: int, slow: bool
+) -> None:
+    """Without scores, blocks are run as far as the deepest read or edit, whichever is deeper."""
+    called: list[int] = []
+    names = [f"blocks.{read}.hook_out", *[PATTERN] * slow]
+    plain = native(symbols(), names, logits=False).reads[names[0]]
+    with native.hooks([(f"blocks.{edited}.hook_in", lambda acts, _: called.append(len(acts)))]):
+        output = native(symbols(), names, logits=False)
+    assert called == [3]
+    torch.testing.assert_close(output.reads[names[0]], plain, rtol=0, atol=1e-5)
+    with native.hooks([(f"blocks.{edited}.hook_in", shift)]):
+        moved = native(symbols(), names, logits=False).reads[names[0]]
+    assert torch.allclose(moved, plain, atol=1e-3) == (read < edited)
 
 
 @pytest.mark.filterwarnings("ignore:A forward hook edited hook_scale:UserWarning")
 @pytest.mark.parametrize("frozen", [torch.no_grad, torch.inference_mode])
 def test_an_edit_in_place_is_the_edit_that_returns_a_new_tensor(family: str, frozen: Any) -> None:
     network = load_network(model(family))
-    editable = [name for name, point in network.hook_dict.items() if point.editable]
+    points = network.hook_dict.items()
+    editable = [n for n, point in points if point.editable and n not in network.instead]
     assert len(editable) > 70
     for name in editable:
         read = [name, "blocks.0.hook_in", "blocks.2.hook_out"]

@@ -107,6 +107,29 @@ def test_a_buffer_that_two_modules_share_is_one_inside_too() -> None:
     assert float(one.passes) == 0
 
 
+class Remembers(nn.Module):
+    """Registers a buffer in its first pass, and relies on it from then on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.begun:
+            self.register_buffer("first", x.clone())
+            self.begun = True
+        return x - self.get_buffer("first")
+
+
+def test_what_a_module_adds_to_itself_in_its_first_pass_stays_and_is_in_its_digest() -> None:
+    module = Remembers()
+    network = wrap(module, X, timed=False)
+    digest = network.digest
+    assert torch.equal(module.get_buffer("first"), X)
+    torch.testing.assert_close(network(X + 1), torch.ones_like(X))
+    assert network.digest == digest != wrap(Remembers(), timed=False).digest
+
+
 @pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace")
 def test_modules_that_are_compiled_or_have_no_shape_yet_are_read() -> None:

@@ -401,7 +401,7 @@ def test_without_a_tokenizer_symbols_are_read_and_texts_refused(tmp_path: Path) 
         network.encode("text")
     with pytest.raises(ValueError, match="symbols run from 1 to 50"):
         network.encode([1, 50])
-    with pytest.raises(ValueError, match="give a text or a row of whole numbers"):
+    with pytest.raises(ValueError, match="reads texts, or symbols as whole numbers"):
         network.encode([0.5])
     with pytest.raises(ValueError, match="25 symbols are more than the 24"):
         network(torch.zeros(1, 25, dtype=torch.long))

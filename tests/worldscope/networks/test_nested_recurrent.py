@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from worldscope.activations.capture import capture
 from worldscope.activations.collect import collect
+from worldscope.activations.stream import stream_activations
 from worldscope.networks.hooked import HookPoint
 from worldscope.networks.recurrent_module import RecurrentModule
 from worldscope.networks.wrapped import wrap
@@ -184,6 +185,42 @@ def test_a_second_call_and_one_without_a_batch_have_their_own_names() -> None:
     with network.hooks([("deep.rnn.0.hook_z@1", lambda value, _: torch.ones_like(value))]):
         frozen = network(x)  # the state stays what it was
     torch.testing.assert_close(frozen, (once + last[0, 0]).detach(), rtol=0, atol=1e-5)
+
+
+class Again(nn.Module):
+    """Runs one LSTM over an input, and again over what it gave, of half of the steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        once, state = self.lstm(x)
+        return self.lstm(once[:, ::2], state)[0]
+
+
+def test_two_calls_of_an_lstm_in_one_pass_are_read_and_edited_apart() -> None:
+    module, x = Again().eval(), torch.randn(2, 6, 4)
+    network = wrap(module, x)
+    once, state = module.lstm(x)
+    expected = {"": (x, None), "@1": (once[:, ::2], state)}
+    _, acts = network.run_with_cache(x)  # pyright: ignore
+    for call, (given, first) in expected.items():
+        output, (h, c) = module.lstm(given, first)
+        torch.testing.assert_close(acts[f"lstm.hook_out{call}.0"], output)
+        torch.testing.assert_close(acts[f"lstm.hook_out{call}.1.0"], h)
+        torch.testing.assert_close(acts[f"lstm.hook_out{call}.1.1"], c)
+        for name, gate in alone(module.lstm, given, first).items():
+            torch.testing.assert_close(acts[f"lstm.{name}{call}"], gate, rtol=0, atol=1e-6)
+    hooks = ["lstm.0.hook_c", "lstm.0.hook_c@1"]
+    with network.hooks([(hooks[1], lambda value, _: torch.zeros_like(value))]):
+        _, edited = network.run_with_cache(x, names_filter=hooks)  # pyright: ignore
+    torch.testing.assert_close(edited[hooks[0]], acts[hooks[0]], rtol=0, atol=1e-6)
+    assert not edited[hooks[1]].any()
+    (batch,) = stream_activations(network, x, hooks[0])
+    torch.testing.assert_close(batch.acts[hooks[0]], acts[hooks[0]].flatten(0, 1))
+    with pytest.raises(ValueError, match=r"hook_c@1 .* axis 1 is not their time"):
+        list(stream_activations(network, x, hooks[1]))
 
 
 def test_a_recurrent_module_with_a_pass_of_its_own_is_no_recurrent_module() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from worldscope.activations.capture import capture
 from worldscope.activations.collect import collect
 from worldscope.networks.wrapped import WrappedNetwork, wrap
+from worldscope.networks.wrapped_network import Keywords
 
 
 def convolutional() -> nn.Module:
@@ -138,6 +139,17 @@ def test_a_hook_that_never_fires_and_one_that_is_unknown_are_named() -> None:
         network.hook_name("share.hook_out")
 
 
+def test_a_module_that_is_asked_for_without_its_output_is_told_its_hooks() -> None:
+    network = wrap(Odd(), torch.zeros(2, 4), timed=False)
+    for asked, nearest in (
+        ("shared", r"shared\.hook_out, shared\.hook_out@1"),
+        ("pair", r"pair\.hook_out\.0, pair\.hook_out\.1"),
+        ("named", r"named\.hook_out\.out"),
+    ):
+        with pytest.raises(LookupError, match=rf"'{asked}'; the nearest are {nearest}"):
+            network.hook_name(asked)
+
+
 def test_the_pass_ends_at_the_deepest_hook() -> None:
     module, calls = convolutional(), []
     module.get_submodule("4").register_forward_hook(lambda *_: calls.append(1))
@@ -171,22 +183,9 @@ def test_places_of_images_are_collected_as_positions(tmp_path: Path) -> None:
         collect(wrap(module, timed=False), images, ["0.hook_out", "2.hook_out"], tmp_path / "x")
 
 
-@pytest.fixture(scope="module")
-def bert() -> Any:
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=24, max_position_embeddings=32,
-    )  # fmt: skip
-    return transformers.BertModel(config).eval()
-
-
-def masked(batch: Tensor, lengths: np.ndarray) -> dict[str, Tensor]:
-    steps = torch.arange(batch.shape[1])
-    return {"attention_mask": (steps < torch.as_tensor(lengths).unsqueeze(1)).long()}
-
-
-def test_an_encoder_with_a_mask_is_read_as_each_input_alone(bert: Any, tmp_path: Path) -> None:
+def test_an_encoder_with_a_mask_is_read_as_each_input_alone(
+    bert: Any, masked: Keywords, tmp_path: Path
+) -> None:
     texts = [np.arange(1, 3 + n) % 40 for n in range(10)]
     with pytest.raises(LookupError, match="give wrap an example"):
         wrap(bert).hook_name("hook_out.last_hidden_state")
@@ -232,4 +231,5 @@ def test_inputs_are_arrays_and_digests_are_of_weights() -> None:
     other = copy.deepcopy(module)
     with torch.no_grad():
         other[0].weight[0] += 1  # pyright: ignore
-    assert network.digest == wrap(copy.deepcopy(module)).digest != wrap(other).digest
+    same, different = (wrap(made, timed=False) for made in (copy.deepcopy(module), other))
+    assert network.digest == same.digest != different.digest

@@ -151,3 +151,77 @@ def test_positions_after_a_change_that_no_attribute_shows_are_those_that_come() 
     (batch,) = stream_activations(network, [image], "hook_out")
     torch.testing.assert_close(batch.acts["hook_out"], image[:3])
     assert network.positions(image, ["hook_out"]) == 3
+
+
+class Convolution(nn.Module):
+    """Steps to channels, a convolution over time, and back."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv1d(6, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x.transpose(1, 2)).relu().transpose(1, 2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_channels_that_are_as_many_as_the_steps_are_not_taken_for_them(steps: int) -> None:
+    network = wrap(Convolution(steps))
+    x = torch.randn(2, steps, 6)
+    with pytest.raises(ValueError, match="but not as one of another length .* channels") as raised:
+        list(stream_activations(network, x, "conv.hook_out"))
+    assert "\n" not in str(raised.value)
+    (batch,) = stream_activations(network, x, "hook_out")
+    torch.testing.assert_close(batch.acts["hook_out"], network(x).flatten(0, 1))
+
+
+@pytest.mark.parametrize(
+    "module", [nn.Conv1d(5, 5, 3, padding=1), nn.Conv2d(5, 5, 3, padding=1), nn.BatchNorm1d(5)]
+)
+def test_a_module_that_reads_channels_first_is_not_read_as_time(module: nn.Module) -> None:
+    shape = (2, 5, 9, 9) if isinstance(module, nn.Conv2d) else (2, 5, 9)
+    with pytest.raises(ValueError, match="but not as one of another length .*channels, wrap"):
+        list(stream_activations(wrap(module), torch.randn(shape), "hook_out"))
+
+
+class Halves(nn.Module):
+    """Pools two steps to one and repeats it, so that it reads even lengths alone."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(1, (-1, 2)).mean(2).repeat_interleave(2, 1) + x
+
+
+def test_a_module_that_reads_even_lengths_alone_is_read() -> None:
+    module = Halves()
+    for steps in (2, 6):
+        x = torch.randn(2, steps, 3)
+        (batch,) = stream_activations(wrap(module), x, "hook_out")
+        torch.testing.assert_close(batch.acts["hook_out"], module(x).flatten(0, 1))
+
+
+class Fixed(nn.Module):
+    """Adds a vector for each of five steps, and reads no other length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.randn(5, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.place
+
+
+def test_a_module_that_reads_one_length_is_read_by_positions() -> None:
+    module = Fixed()
+    with pytest.raises(ValueError, match="reads one length only, wrap it with timed=False"):
+        list(stream_activations(wrap(module), X, "hook_out"))
+    (batch,) = stream_activations(wrap(module, timed=False), X, "hook_out")
+    torch.testing.assert_close(batch.acts["hook_out"], module(X).detach().flatten(0, 1))
+
+
+def test_a_second_length_is_read_once_for_each_hook() -> None:
+    network = wrap(Convolution(4))
+    runs = []
+    for _ in range(3):
+        list(stream_activations(network, X, "hook_out"))
+        runs.append(network.runs)
+    assert runs == [4, 6, 8], "for the shapes and the batch; at first with a step less and alone"

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
 from worldscope.activations.collect import collect
 from worldscope.activations.store import ActivationStore
 from worldscope.networks.wrapped import wrap
+from worldscope.networks.wrapped_network import Keywords
 
 
 def rows_of(store: ActivationStore, hook: str, sequence: int) -> Tensor:
@@ -63,21 +63,8 @@ def test_a_convolutional_net_of_images_of_two_sizes(tmp_path: Path) -> None:
     assert module.training
 
 
-@pytest.fixture(scope="module")
-def bert() -> Any:
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=24, max_position_embeddings=32,
-    )  # fmt: skip
-    return transformers.BertModel(config).train()
-
-
-def masked(batch: Tensor, lengths: np.ndarray) -> dict[str, Any]:
-    return {"attention_mask": np.arange(batch.shape[1]) < lengths[:, None]}
-
-
-def test_an_encoder_of_hugging_face(bert: Any, tmp_path: Path) -> None:
+def test_an_encoder_of_hugging_face(bert: Any, masked: Keywords, tmp_path: Path) -> None:
+    bert.train()
     texts = [np.arange(1, 8 + n % 3) % 40 for n in range(9)]
     network = wrap(bert, torch.zeros(1, 3, dtype=torch.long), pads=True, keywords=masked)
     hooks = ["embeddings.hook_out", "encoder.layer.0.hook_out", "hook_out.last_hidden_state"]
@@ -97,7 +84,6 @@ def test_an_encoder_of_hugging_face(bert: Any, tmp_path: Path) -> None:
             rows_of(pooler, "hook_out.pooler_output", index), alone.pooler_output.detach(),
             rtol=1e-4, atol=1e-5,
         )  # fmt: skip
-    bert.train()
 
 
 def test_an_encoder_whose_mask_is_forgotten_is_refused(bert: Any, tmp_path: Path) -> None:
