@@ -28,7 +28,7 @@ LENGTHS = 5.4, 0.75
 def rows(quick: bool) -> Iterator[Row]:
     """One hook, and the residual stream of every block."""
     network = random_gpt(quick)
-    texts = ragged_texts(network, 40 if quick else 600)
+    texts = ragged_texts(network, 40 if quick else 1000)
     last = network.config.n_layers - 1
     one, every = [f"blocks.{last}.hook_out"], [f"blocks.{n}.hook_out" for n in range(last + 1)]
     for dtype in (torch.float32, torch.bfloat16):

@@ -1,5 +1,6 @@
 """Collecting activations to disk, so that it can be stopped at any moment and gone on with."""
 
+import mmap
 import os
 import platform
 import sys
@@ -17,6 +18,7 @@ import pyarrow as pa
 import torch
 from tqdm.auto import tqdm
 
+from worldscope.activations.allocator import keeping_freed_memory
 from worldscope.activations.inputs import Data, as_inputs
 from worldscope.activations.joining import digest_inputs
 from worldscope.activations.manifest import (
@@ -29,7 +31,7 @@ from worldscope.activations.manifest import (
 )
 from worldscope.activations.reader import Cursor, Reader, Work
 from worldscope.activations.settings import read_settings, torch_dtype
-from worldscope.activations.shards import NewShard, write_rows
+from worldscope.activations.shards import NewShard, is_whole, write_rows
 from worldscope.activations.store import ActivationStore
 from worldscope.networks.hooked import HookedNetwork
 from worldscope.networks.language_model import LanguageModel
@@ -56,7 +58,8 @@ def collect(
 
     Goes on by itself where a collection of the same thing into `out` was stopped; the bytes are
     then those of an unbroken one (same machine type, versions and thread count). Where these are
-    others than before, a warning says so and the manifest keeps them.
+    others than before, a warning says so and the manifest keeps them. Shards of which a file is
+    missing or cut short are made again; a complete store is given as it is.
 
     Args:
         network: What reads; in float32 or bfloat16, as it was loaded.
@@ -64,7 +67,7 @@ def collect(
         hooks: Hook names, or one.
         out: Folder of the store.
         dtype: Type of the stored numbers: float32, bfloat16 or float16.
-        shard_mb: Megabytes of activations after which a file is closed.
+        shard_mb: Megabytes of activations after which a file is closed; two are held in memory.
         progress: Show a progress bar with positions a second and the time left.
         settings: Which positions become rows and how inputs are read; see `ReadSettings`.
 
@@ -84,11 +87,12 @@ def collect(
     reader = Reader(network, inputs, hooks, reading)
     _refuse_edits(network)
     described = _described(reader, dtype, shard_mb)
-    with _saying_where(folder), alone_in(folder, "a collection"):
-        manifest = _begin(folder, reader, described)
-        if not manifest.complete:
-            manifest = _Collection(folder, reader, manifest).run(progress)
-    return ActivationStore(folder, manifest)
+    with _saying_where(folder), keeping_freed_memory():
+        if (found := _found(folder, described)) and found.complete and not _damaged(folder, found):
+            return ActivationStore(folder, found)
+        with alone_in(folder, "a collection"):
+            collection = _Collection(folder, reader, _begin(folder, reader, described))
+            return ActivationStore(folder, collection.run(progress))
 
 
 def _refuse_edits(network: HookedNetwork) -> None:
@@ -130,6 +134,28 @@ def _described(reader: Reader, dtype: str, shard_mb: float) -> Manifest:
     return Manifest(source, _environment(network.device), notes, plain(states))
 
 
+def _found(folder: Path, manifest: Manifest) -> Manifest | None:
+    """The manifest of a folder that holds rows of the same collection, if it holds any."""
+    if not (folder / FILE).exists() or not (found := read_manifest(folder)).shards:
+        return None
+    manifest.source.check_same(found.source, folder)
+    if found.states != manifest.states:
+        raise ValueError(
+            f"{folder} was collected with other states of the data ({_names(found)}), not "
+            f"{_names(manifest)}: the same names, kinds and levels, or a new folder"
+        )
+    return found
+
+
+def _damaged(folder: Path, manifest: Manifest) -> list[int]:
+    """Shards of which a file is missing or cut short."""
+    return [
+        number
+        for number, shard in enumerate(manifest.shards)
+        if not is_whole(folder / shard.acts, folder / shard.rows, shard.n_rows)
+    ]
+
+
 def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
     """The manifest to go on with: that of the folder, if rows of the same collection are there."""
     known = (folder / FILE).exists()
@@ -137,13 +163,7 @@ def _begin(folder: Path, reader: Reader, manifest: Manifest) -> Manifest:
         raise ValueError(f"{folder} holds other files; choose a new folder for the store")
     for leftover in folder.glob(".*.tmp") if known else ():
         leftover.unlink()
-    if known and (found := read_manifest(folder)).shards:
-        manifest.source.check_same(found.source, folder)
-        if found.states != manifest.states:
-            raise ValueError(
-                f"{folder} was collected with other states of the data ({_names(found)}), not "
-                f"{_names(manifest)}: the same names, kinds and levels, or a new folder"
-            )
+    if found := _found(folder, manifest):
         return _gone_on(folder, found, manifest.environment)
     if reader.network.dtype == torch.bfloat16:
         errors = reader.bf16_error()
@@ -183,14 +203,34 @@ class _Collection:
     def __init__(self, folder: Path, reader: Reader, manifest: Manifest):
         self.folder, self.reader, self.manifest = folder, reader, manifest
         self.finishing: Future | None = None
+        self.spare: mmap.mmap | None = None
 
     def run(self, progress: bool) -> Manifest:
-        shards = self.manifest.shards
-        start = Cursor(*shards[-1].after) if shards else Cursor()
-        bar = _Bar(len(self.reader.inputs), progress)
-        with bar, ThreadPoolExecutor(1, thread_name_prefix="shards") as finisher:
+        """Makes damaged shards again, then those that are to come."""
+        damaged = _damaged(self.folder, self.manifest)
+        with _Bar(len(self.reader.inputs), progress) as bar:
+            for number in damaged:
+                self._make_again(number, bar)
+            if not self.manifest.complete:
+                self._go_on(bar)
+        return self.manifest
+
+    def _make_again(self, number: int, bar: "_Bar") -> None:
+        before = self.manifest.shards[number]
+        works = next(self._shards(self._start_of(number)))
+        if self._written(self._filled(number, works, bar), number, works) != before:
+            (self.folder / before.acts).unlink()
+            raise ValueError(
+                f"{self.folder / before.acts} was damaged and cannot be made again with the same "
+                "bytes: versions, machine or thread count are others than at first; collect into "
+                "a new folder"
+            )
+
+    def _go_on(self, bar: "_Bar") -> None:
+        begun = len(self.manifest.shards)
+        with ThreadPoolExecutor(1, thread_name_prefix="shards") as finisher:
             try:
-                for number, works in enumerate(self._shards(start), start=len(shards)):
+                for number, works in enumerate(self._shards(self._start_of(begun)), start=begun):
                     shard = self._filled(number, works, bar)
                     self._wait(shard)
                     self.finishing = finisher.submit(self._finish, number, shard, works)
@@ -201,7 +241,9 @@ class _Collection:
             raise ValueError("no position was chosen in any input, so that there are no rows")
         self.manifest = replace(self.manifest, complete=True)
         write_manifest(self.folder, self.manifest)
-        return self.manifest
+
+    def _start_of(self, number: int) -> Cursor:
+        return Cursor(*self.manifest.shards[number - 1].after) if number else Cursor()
 
     def _shards(self, start: Cursor) -> Iterator[list[Work]]:
         """Units that fill a shard each."""
@@ -221,7 +263,8 @@ class _Collection:
         rows = sum(work.n_rows for work in works)
         shapes = {name: (rows, *shape) for name, shape in source.hooks.items()}
         path = self.folder / f"shard-{number:05d}.safetensors"
-        shard, filled = NewShard(path, shapes, torch_dtype(source.dtype)), 0
+        memory, self.spare = self.spare, None
+        shard, filled = NewShard(path, shapes, torch_dtype(source.dtype), memory), 0
         try:
             for work in works:
                 end = filled + work.n_rows
@@ -234,16 +277,19 @@ class _Collection:
         return shard
 
     def _finish(self, number: int, shard: NewShard, works: list[Work]) -> None:
+        self.manifest = self.manifest.with_shard(self._written(shard, number, works))
+        write_manifest(self.folder, self.manifest)
+
+    def _written(self, shard: NewShard, number: int, works: list[Work]) -> Shard:
         rows = f"rows-{number:05d}.parquet"
         table = pa.concat_tables([work.table() for work in works]).combine_chunks()
         try:
             sums = shard.finish(), write_rows(self.folder / rows, table)
         finally:
             shard.discard()
+        self.spare = shard.memory
         after = works[-1].after
-        done = Shard(shard.path.name, rows, len(table), *sums, (after.window, after.unit))
-        self.manifest = self.manifest.with_shard(done)
-        write_manifest(self.folder, self.manifest)
+        return Shard(shard.path.name, rows, len(table), *sums, (after.window, after.unit))
 
     def _wait(self, filled: NewShard | None = None) -> None:
         """Until the shard before is finished; if it cannot be, the one that was filled is lost."""

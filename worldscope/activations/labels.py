@@ -26,7 +26,8 @@ def label_positions(
 
     A value of a whole input holds at all of its positions; values of positions are given for every
     position, or for every one that the codec did not add; the value of a span of characters holds
-    at every symbol that overlaps it, the shortest span's where several do.
+    at every symbol that overlaps it. Where several spans do, the shortest decides, and of equally
+    long ones that which begins last.
 
     Args:
         state: Which state.
@@ -35,8 +36,8 @@ def label_positions(
         symbols: What is read, if it is symbols.
 
     Raises:
-        ValueError: If there are more or fewer values than positions, a span is not within the text
-            or has no value, or there are spans without a text.
+        ValueError: If there are more or fewer values than positions, a span is not within the text,
+            has no value or two, or there are spans without a text.
     """
     if value is None:
         return [None] * length
@@ -124,17 +125,29 @@ def _of_positions(
 
 
 def _of_spans(spans: Any, length: int, symbols: Symbols | None) -> Sequence[Any]:
-    found = []
+    found: dict[tuple[int, int], tuple[Bool[np.ndarray, " n"], Any]] = {}
     for span in _listed(spans):
         if not isinstance(span, Mapping) or "value" not in span:
             raise ValueError(f'{span!r:.80} is no {{"start": …, "end": …, "value": …}}')
-        inside = overlaps(span, symbols)
-        found.append((span["end"] - span["start"], inside, span["value"]))
+        inside, value = overlaps(span, symbols), span["value"]
+        stretch = span["start"], span["end"]
+        other = found.get(stretch, (inside, value))[1]
+        if repr(other) != repr(value):  # nan is nan
+            raise ValueError(
+                f"the span {dict(span)} has another value too, {other!r:.60}; give one of the two"
+            )
+        found[stretch] = inside, value
     values: list[Any] = [None] * length
-    for _, inside, value in sorted(found, key=lambda each: -each[0]):
+    for stretch in sorted(found, key=_longest_first):
+        inside, value = found[stretch]
         for place in np.flatnonzero(inside):
             values[place] = value
     return values
+
+
+def _longest_first(stretch: tuple[int, int]) -> tuple[int, int]:
+    start, end = stretch
+    return start - end, start
 
 
 def _is_whole(value: Any) -> TypeGuard[int]:

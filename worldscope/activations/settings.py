@@ -18,28 +18,32 @@ class ReadSettings:
     """Which rows are made of each input, and in what batches it is read.
 
     Together with the lengths of the inputs these decide every batch and the order of every row.
+
+    Attributes:
+        positions: `all`, `last`, `mean`, `every:K` (positions 0, K, 2K, …) or `column:NAME`: a
+            column of the data that lists positions of symbols as whole numbers from 0 on, spans of
+            characters (start, end), or true and false for each position; 0 and 1 are positions.
+            `last` is the last position that is read; where the codec ends a text with a symbol of
+            its own, that is it, and with `specials` at `drop` it is the last symbol of the text
+            itself. With `mean`, labels of positions and spans are refused, as a row is of many.
+        specials: Whether symbols that the codec adds, such as a beginning-of-text, have rows.
+        too_long: What becomes of an input that is longer than the network's context: read in
+            overlapping segments, each position recorded once, or only its beginning read. Only the
+            first segment begins with what the codec puts before a text. What is cut has no rows:
+            labels there are left out, and a column that chooses a position there is refused.
+        overlap: Share of a segment that the one before has read: context for what is new in it.
+        batch_positions: Positions that are read together, padding included.
+        window: Inputs among which those of like length are read together; bounds the memory.
+        seed: Of the order of the batches within a window.
     """
 
     positions: str = "all"
-    """`all`, `last`, `mean`, `every:K` (positions 0, K, 2K, …) or `column:NAME`: a column of the
-    data that lists positions of symbols as whole numbers from 0 on, spans of characters (start,
-    end), or true and false for each position; 0 and 1 are positions. `last` is the last position
-    that is read; where the codec ends a text with a symbol of its own, that is it, and with
-    `specials` at `drop` it is the last symbol of the text itself."""
     specials: Literal["keep", "drop"] = "keep"
-    """Whether symbols that the codec adds, such as a beginning-of-text, have rows."""
     too_long: Literal["split", "cut"] = "split"
-    """What becomes of an input that is longer than the network's context: read in overlapping
-    segments, each position recorded once, or only its beginning read. Only the first segment
-    begins with what the codec puts before a text."""
     overlap: float = 0.5
-    """Share of a segment that the one before has read: context for what is new in it."""
     batch_positions: int = 4096
-    """Positions that are read together, padding included."""
     window: int = 8192
-    """Inputs among which those of like length are read together; bounds the memory."""
     seed: int = 0
-    """Of the order of the batches within a window."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.positions, str) or not _POSITIONS.fullmatch(self.positions):

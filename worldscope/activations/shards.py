@@ -19,6 +19,7 @@ import xxhash
 from jaxtyping import Float
 from torch import Tensor
 
+from worldscope.activations.direct import page_aligned, write_direct
 from worldscope.runs.files import replacing
 
 _ALIGNED = 64
@@ -29,18 +30,27 @@ _POPULATE_READ = 22
 
 
 class NewShard:
-    """A shard that is filled in place on the disk, under a temporary name until it is finished."""
+    """A shard that is filled in memory, with room for it on the disk."""
 
     acts: dict[str, Float[Tensor, "rows ..."]]
     """What to write to, by hook."""
+    memory: mmap.mmap
+    """What they lie in; once it is finished, another shard may have it."""
 
-    def __init__(self, path: Path, shapes: Mapping[str, Sequence[int]], dtype: torch.dtype):
-        """Makes room for it.
+    def __init__(
+        self,
+        path: Path,
+        shapes: Mapping[str, Sequence[int]],
+        dtype: torch.dtype,
+        memory: mmap.mmap | None = None,
+    ):
+        """Makes room for it, under a temporary name.
 
         Args:
             path: Where it will be.
             shapes: Shape of each tensor.
             dtype: Their type.
+            memory: That of a shard that is finished; used again if it is large enough.
 
         Raises:
             OSError: If the disk has no room.
@@ -49,26 +59,26 @@ class NewShard:
         self._temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
         entries = _entries(shapes, dtype)
         header = _header(entries)
-        size = len(header) + max(entry["data_offsets"][1] for entry in entries.values())
+        self._size = len(header) + max(entry["data_offsets"][1] for entry in entries.values())
         try:
-            with self._temporary.open("w+b") as file:
-                file.write(header)
-                file.flush()
-                _reserve(file, size)
-                self._mapped = mmap.mmap(file.fileno(), size)
+            with self._temporary.open("wb") as file:
+                _reserve(file, self._size)
         except BaseException:
             self.discard()
             raise
-        places = {name: _place(len(header), entry, size) for name, entry in entries.items()}
-        self.acts = {name: _tensor(self._mapped, place) for name, place in places.items()}
+        if memory is None or len(memory) < self._size:
+            memory = page_aligned(self._size)
+        self.memory = memory
+        self.memory[: len(header)] = header
+        places = {name: _place(len(header), entry, self._size) for name, entry in entries.items()}
+        self.acts = {name: _tensor(self.memory, place) for name, place in places.items()}
 
     def finish(self) -> str:
-        """Syncs and renames it; the checksum of the file."""
+        """Writes, syncs and renames it; the checksum of the file."""
         self.acts = {}
-        total = xxhash.xxh3_64(self._mapped)
-        self._mapped.flush()
-        with self._temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        with memoryview(self.memory) as view:
+            total = xxhash.xxh3_64(view[: self._size])
+        write_direct(self._temporary, self.memory, self._size)
         self._temporary.replace(self.path)
         return total.hexdigest()
 
@@ -82,6 +92,15 @@ def write_rows(path: Path, table: pa.Table) -> str:
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
         return checksum(temporary)
+
+
+def is_whole(acts: Path, rows: Path, n_rows: int) -> bool:
+    """Whether both files of a shard are there and as long as they say; their checksums say more."""
+    try:
+        lengths = [place.shape[0] for place in read_places(acts).values()]
+        return {*lengths, pq.read_metadata(rows).num_rows} == {n_rows}
+    except (OSError, ValueError):
+        return False
 
 
 def checksum(path: Path) -> str:

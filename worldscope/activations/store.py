@@ -271,9 +271,11 @@ class ActivationStore:
     def to_datasets(self, hooks: str | Sequence[str] | None = None) -> "Dataset":
         """A `datasets.Dataset` of the rows: the table, and a column for each hook.
 
-        The activations stay in the store: a row's are read when it is asked for.
+        The activations stay in the store, and a row's are read when it is asked for: as torch
+        tensors, or as another `with_format` asks. Arrow has no bfloat16: the columns of a bfloat16
+        store are made by a transform, which another format and `save_to_disk` cannot go on from.
         """
-        from worldscope.activations.views import as_dataset
+        from worldscope.activations.table import as_dataset
 
         names = self.hooks if hooks is None else [hooks] if isinstance(hooks, str) else hooks
         return as_dataset(self, [self.hook_name(name) for name in names])

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from worldscope.activations.allocator import keeping_freed_memory
 from worldscope.activations.inputs import Data, as_inputs
 from worldscope.activations.reader import Cursor, Reader, Work
 from worldscope.activations.settings import read_settings, torch_dtype
@@ -60,7 +61,7 @@ def stream_activations(
 def _stream(reader: Reader, dtype: torch.dtype, progress: bool) -> Iterator[ActivationBatch]:
     shapes = reader.row_shapes()
     bar = tqdm(total=len(reader.inputs), desc="reading", unit="input", disable=not progress)
-    with bar:
+    with bar, keeping_freed_memory():
         for work in reader.works(Cursor()):
             acts = {n: torch.empty(work.n_rows, *s, dtype=dtype) for n, s in shapes.items()}
             reader.read_into(work, acts)

@@ -1,16 +1,13 @@
-"""A store as other libraries read data: a torch `IterableDataset`, a `datasets.Dataset`."""
+"""A store as a torch `IterableDataset`."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from worldscope.activations.store import ActivationStore
 
 
@@ -75,24 +72,12 @@ class StoreDataset(IterableDataset):
         if count > _MOST:
             raise ValueError(f"{count} workers read the store; it can have {_MOST} at most")
         batches = self._batches()
-        batches.begin_epoch(int(self._first + self._passes[count, number]))
+        begun = self._passes[count, number] + self._of_other_counts(count)
+        batches.begin_epoch(int(self._first + begun))
         self._passes[count, number] += 1
         share = batches.share(self.rank * count + number, self.ranks * count)
         return ({**batch.acts, **batch.labels} for batch in share)
 
-
-def as_dataset(store: "ActivationStore", hooks: list[str]) -> "Dataset":
-    """The rows of a store as a `datasets.Dataset`; activations are read when they are asked for."""
-    import datasets
-    import pyarrow as pa
-
-    table = store.rows().append_column("row", pa.array(range(len(store)), pa.int64()))
-    dataset = datasets.Dataset(table.combine_chunks())
-
-    def with_acts(rows: dict[str, list]) -> dict[str, object]:
-        if "row" not in rows:  # a filter that looks at other columns
-            return dict(rows)
-        places = np.array(rows["row"])
-        return {**rows, **{name: store.gather(name, places) for name in hooks}}
-
-    return dataset.with_transform(with_acts)
+    def _of_other_counts(self, count: int) -> torch.Tensor:
+        """Passes of other numbers of workers: they are over, and the first worker saw each."""
+        return self._passes[:, 0].sum() - self._passes[count, 0]

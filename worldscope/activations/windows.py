@@ -112,14 +112,17 @@ def encode_window(
         types: Type of each label.
 
     Raises:
-        ValueError: If an input cannot be read, or its labels do not fit its positions; the row of
-            the data is named.
+        ValueError: If an input cannot be read, its labels do not fit its positions, or it chooses
+            positions that are not read; the row of the data is named. Also for a mean, which labels
+            of positions or spans say nothing of.
     """
+    if settings.positions == "mean":
+        _refuse_parts(inputs.states)
     symbols = _symbols(network, window)
     items = [
         naming_row(window.first + place, lambda v=value: _encode(network, v))
         if known is None
-        else torch.tensor(known.encoding.symbols)
+        else torch.from_numpy(np.array(known.encoding.symbols, dtype=np.int64))
         for place, (value, known) in enumerate(zip(window.values, symbols, strict=True))
     ]
     lengths = np.array([network.positions(item, names) for item in items])
@@ -158,6 +161,15 @@ def check_names(states: Sequence[State], hooks: Sequence[str]) -> None:
             raise ValueError(
                 f"a state is called {state.name!r}, as is something else of every row "
                 f"({', '.join(_COLUMNS)} or a hook); rename its column"
+            )
+
+
+def _refuse_parts(states: Sequence[State]) -> None:
+    for state in states:
+        if state.level != "sequence":
+            raise ValueError(
+                f"the state {state.name!r} is known of each {state.level}, and a mean is over "
+                "many: take it out of the world's states, or choose other positions than mean"
             )
 
 
@@ -216,6 +228,11 @@ def _wanted(
     wanted &= np.arange(length) % settings.every == 0
     if settings.specials == "drop" and symbols is not None:
         wanted &= ~symbols.encoding.special
+    if settings.column is not None and wanted[read:].any():
+        raise ValueError(
+            f"{settings.column!r} chooses position {read + int(wanted[read:].argmax())}, and only "
+            f"the first {read} are read: choose among these, or read all with too_long='split'"
+        )
     wanted[read:] = False
     if settings.positions == "last":
         wanted[: np.flatnonzero(wanted)[-1:].sum()] = False
@@ -265,7 +282,7 @@ def _typed(state: State, values: Sequence[Any], type_: pa.DataType) -> pa.Array:
     except (ValueError, TypeError, OverflowError):
         raise ValueError(
             f"the state {state.name!r} holds {values!r:.60}, which is not {state.kind}; give "
-            f"{_HOLDS[state.kind]}, and null where nothing is known"
+            f"{_holds(state)}, and null where nothing is known"
         ) from None
 
 
@@ -276,4 +293,12 @@ def _whole(state: State, value: Any) -> int | None:
         raise ValueError
     if state.kind == "binary" and value not in (0, 1):
         raise ValueError
+    if state.kind == "categorical" and state.classes and value not in range(len(state.classes)):
+        raise ValueError
     return int(value)
+
+
+def _holds(state: State) -> str:
+    if state.kind == "categorical" and state.classes:
+        return f"whole numbers from 0 to {len(state.classes) - 1}, one for each of its classes"
+    return _HOLDS[state.kind]

@@ -57,6 +57,8 @@ def frame(text: str, *, end: bool = True) -> str:
 def clean_places(text: str) -> Int[np.ndarray, "2 cleaned"]:
     """For every character of `clean(text)`, where those of the text that made it begin and end."""
     places = np.arange(len(text)) + np.array([[0], [1]])
+    if clean(text) == text:
+        return places
     unescaped, places = _substituted(text, places, _ENTITY, html.unescape)
     spaced, places = _substituted(unescaped, places, _BREAK, lambda _: " ")
     front = len(spaced) - len(spaced.lstrip())

@@ -30,6 +30,15 @@ def gpt() -> "Transformer":
 
 
 @pytest.fixture(scope="session")
+def world_of_texts(world: "World") -> "World":
+    """The same with the labels of whole texts alone, as a mean asks for."""
+    from dataclasses import replace
+
+    of_texts = tuple(state for state in world.states if state.level == "sequence")
+    return replace(world, states=of_texts)
+
+
+@pytest.fixture(scope="session")
 def world() -> "World":
     """Forty texts of three groups; labels of texts, of characters, of spans, and vectors."""
     import random

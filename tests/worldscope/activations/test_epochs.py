@@ -1,6 +1,7 @@
 """Epoch after epoch, each row once, whoever shares the reading and wherever it is gone on with."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +93,29 @@ def test_what_is_no_cursor_of_these_batches_is_refused(store: ActivationStore) -
         store.batches(seed=-1)
 
 
-@pytest.mark.parametrize(("workers", "living"), [(0, False), (2, False), (2, True)])
-def test_every_pass_over_a_loader_is_another_epoch(
-    store: ActivationStore, workers: int, living: bool
+@pytest.mark.parametrize(
+    "passes", [(0, 0, 0), (2, 2, 2), (2, 0, 2), (0, 2, 0, 1)], ids=lambda passes: str(passes)
+)
+def test_every_pass_of_any_number_of_workers_is_another_epoch(
+    store: ActivationStore, passes: tuple[int, ...]
 ) -> None:
     dataset = StoreDataset(store, 100, hooks=C, labels=["sequence", "position"], seed=2)
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers, persistent_workers=living)
+    loaders = (DataLoader(dataset, batch_size=None, num_workers=count) for count in passes)
+    check_epochs(store, loaders)
+
+
+def test_workers_that_live_on_go_to_the_next_epoch(store: ActivationStore) -> None:
+    dataset = StoreDataset(store, 100, hooks=C, labels=["sequence", "position"], seed=2)
+    loader = DataLoader(dataset, batch_size=None, num_workers=2, persistent_workers=True)
+    check_epochs(store, [loader] * 3)
+
+
+def check_epochs(store: ActivationStore, loaders: Iterable[DataLoader]) -> None:
+    """Each loader gives the rows of the next epoch."""
     known = store.rows(["sequence", "position"]).to_pylist()
     place = {(row["sequence"], row["position"]): number for number, row in enumerate(known)}
     batches = store.batches(100, seed=2)
-    for _ in range(3):
+    for loader in loaders:
         found = [
             place[int(sequence), int(position)]
             for batch in loader

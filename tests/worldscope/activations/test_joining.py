@@ -32,8 +32,14 @@ def without(world: World, **columns: list) -> World:
 @pytest.mark.parametrize("positions", ["all", "last", "mean", "every:3", "column:ends"])
 @pytest.mark.parametrize("specials", ["keep", "drop"])
 def test_a_store_is_of_its_own_data(
-    network: MLSTM, world: World, tmp_path: Path, positions: str, specials: str
+    network: MLSTM,
+    world: World,
+    world_of_texts: World,
+    tmp_path: Path,
+    positions: str,
+    specials: str,
 ) -> None:
+    world = world_of_texts if positions == "mean" else world
     how = {"positions": positions, "specials": specials, **SMALL}
     if (positions, specials) != ("column:ends", "drop"):  # the ends are what is dropped
         collect(network, world, HOOK, tmp_path, **how).check(world, network)

@@ -64,7 +64,8 @@ def test_every_position_of_a_recurrent_network(
             np.testing.assert_allclose(found[hook][place], row, atol=2e-6)
 
 
-def test_last_mean_and_every_third(network: MLSTM, world: World) -> None:
+def test_last_mean_and_every_third(network: MLSTM, world_of_texts: World) -> None:
+    world = world_of_texts
     hook = "lstm.0.hook_c"
     last, mean, third = (
         read(network, world, [hook], positions=positions)[hook]
@@ -80,9 +81,9 @@ def test_last_mean_and_every_third(network: MLSTM, world: World) -> None:
 
 
 def test_what_the_codec_adds_is_dropped_from_rows_but_still_read(
-    network: MLSTM, world: World
+    network: MLSTM, world_of_texts: World
 ) -> None:
-    hook = "lstm.0.hook_c"
+    hook, world = "lstm.0.hook_c", world_of_texts
     every = read(network, world, [hook], specials="drop")[hook]
     mean = read(network, world, [hook], specials="drop", positions="mean")[hook]
     last = read(network, world, [hook], specials="drop", positions="last")[hook]
@@ -121,9 +122,9 @@ def test_a_transformer_reads_long_texts_in_overlapping_segments(
 
 
 def test_a_mean_is_over_all_segments_and_a_cut_over_the_first(
-    gpt: Transformer, world: World
+    gpt: Transformer, world_of_texts: World
 ) -> None:
-    hook = "blocks.1.hook_out"
+    hook, world = "blocks.1.hook_out", world_of_texts
     every = read(gpt, world, [hook])[hook]
     mean = read(gpt, world, [hook], positions="mean")[hook]
     cut = read(gpt, world, [hook], positions="mean", too_long="cut")[hook]

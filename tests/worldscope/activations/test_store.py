@@ -176,17 +176,6 @@ def test_a_loader_gives_another_order_in_each_epoch(
     assert torch.equal(epochs[0].sort(0).values, epochs[1].sort(0).values)
 
 
-def test_a_datasets_view_has_table_and_activations(store: ActivationStore) -> None:
-    view = store.to_datasets("hook_c")
-    assert len(view) == len(store)
-    row = view[700]
-    torch.testing.assert_close(row[C], joined(store, C)[700])
-    assert row["symbol"] == store.rows(["symbol"])["symbol"][700].as_py()
-    few = view.filter(lambda symbol: symbol == ord("a"), input_columns="symbol")
-    assert set(few[:5]["symbol"]) == {ord("a")}
-    torch.testing.assert_close(few[:5][C], joined(store, C)[few[:5]["row"]])
-
-
 def test_a_store_in_words_says_what_it_holds(store: ActivationStore, world: World) -> None:
     said = dict(line.split("  ", 1) for line in describe_store(store).splitlines())
     said = {name: line.strip() for name, line in said.items()}

@@ -14,8 +14,9 @@ from worldscope.worlds.world import World
 
 @pytest.mark.parametrize("positions", ["all", "mean"])
 def test_a_stream_gives_the_rows_of_a_store_in_its_order(
-    network: MLSTM, world: World, tmp_path: Path, positions: str
+    network: MLSTM, world_of_texts: World, tmp_path: Path, positions: str
 ) -> None:
+    world = world_of_texts
     settings = {"positions": positions, "window": 10, "dtype": "bfloat16"}
     store = collect(network, world, "hook_c", tmp_path, **settings)
     batches = list(stream_activations(network, world, "hook_c", **settings))

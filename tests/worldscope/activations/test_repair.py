@@ -1,0 +1,75 @@
+"""What is missing of a store is made again, to the same bytes; a whole one is not written to."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from worldscope.activations.collect import collect
+from worldscope.activations.shards import checksum
+from worldscope.activations.store import load_store
+from worldscope.networks.mlstm import MLSTM
+from worldscope.worlds.world import World
+
+HOOKS = ["lstm.0.hook_c", "hook_h"]
+SMALL = {"shard_mb": 0.004, "window": 16, "batch_positions": 64}
+
+
+def damage_first_half(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def damage_all(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, damage_first_half, damage_all])
+@pytest.mark.parametrize("kind", ["acts", "rows"])
+@pytest.mark.parametrize("number", [0, 1, -1])
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_damaged_shard_is_made_again_to_the_same_bytes(
+    network: MLSTM, world: World, tmp_path: Path, number: int, kind: str, damage, complete: bool
+) -> None:
+    store = collect(network, world, HOOKS, tmp_path / "store", **SMALL)
+    names = {f.name for f in store.folder.iterdir()}
+    before = {name: checksum(store.folder / name) for name in names}
+    if not complete:
+        manifest = store.folder / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"complete": true', '"complete": false'))
+    damage(store.folder / getattr(store.manifest.shards[number], kind))
+    assert load_store(store.folder).verify()
+    again = collect(network, world, HOOKS, tmp_path / "store", **SMALL)
+    assert again.verify() == []
+    assert {name: checksum(store.folder / name) for name in names} == before
+    assert {f.name for f in store.folder.iterdir()} == names
+
+
+def test_bytes_that_cannot_be_made_again_are_refused_each_time(
+    network: MLSTM, world: World, tmp_path: Path
+) -> None:
+    store = collect(network, world, HOOKS, tmp_path / "store", **SMALL)
+    manifest, first = store.folder / "manifest.json", store.manifest.shards[0]
+    manifest.write_text(manifest.read_text().replace(first.acts_checksum, "0" * 16))
+    (store.folder / first.acts).unlink()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="cannot be made again with the same bytes"):
+            collect(network, world, HOOKS, tmp_path / "store", **SMALL)
+    assert not (store.folder / first.acts).exists()
+
+
+def test_a_whole_store_is_given_without_writing(
+    network: MLSTM, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = collect(network, world, HOOKS, tmp_path / "store", **SMALL)
+    (store.folder / ".lock").unlink(missing_ok=True)
+    before = {file: file.stat().st_mtime_ns for file in store.folder.iterdir()}
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("a read-only disk")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    runs = network.runs
+    again = collect(network, world, HOOKS, tmp_path / "store", **SMALL)
+    assert torch.equal(again.acts("hook_h"), store.acts("hook_h"))
+    assert {file: file.stat().st_mtime_ns for file in store.folder.iterdir()} == before
+    assert network.runs <= runs + 1  # the shape of a row is read from one short input
