@@ -189,7 +189,7 @@ def test_activations_are_collected_described_verified_and_refused(
     out = str(tmp_path / "acts")
     command = ["collect", "--network", str(network), "--data", str(labelled), "--out", out]
     command += ["--text-column", "body", "--label-column", "loud", "--dtype", "bfloat16"]
-    status, printed, _ = run(capsys, *command, "--hooks", "[hook_c,hook_h]", "--limit", "20")
+    status, printed, _ = run(capsys, *command, "--hooks", "hook_c,hook_h", "--limit", "20")
     assert status == 0
     assert "ActivationStore(" in printed
     store = load_store(out)
@@ -267,7 +267,7 @@ def test_the_help_of_collect_says_how_to_write_what_a_shell_would_change(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = " ".join(run(capsys, "collect", "--help")[1].split())
-    for said in ("'[hook_h,hook_c]', in quotes", "--read.positions", "column:NAME", "--limit"):
+    for said in ("Hook names, parted by commas", "--read.positions", "column:NAME", "--limit"):
         assert said in text
 
 

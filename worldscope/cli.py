@@ -220,8 +220,7 @@ def collect(
     Args:
         data: A file (jsonl, csv, parquet, txt, plain or .gz), a folder of them, a data set's name
             on the hub, or one of our review sets, which ship with Worldscope: short.
-        hooks: Hook names; `worldscope hooks` lists them. Several are written '[hook_h,hook_c]', in
-            quotes.
+        hooks: Hook names, parted by commas; `worldscope hooks` lists them.
         out: Folder of the store.
         network: Whatever `ws.load_network` takes by name.
         text_column: Column with the text.
@@ -266,7 +265,7 @@ def store_info(folder: str) -> None:
 
 
 def store_verify(folder: str) -> None:
-    """Compare every file of an activation store with its checksum; exit status 1 if one is damaged.
+    """Compare every file of a store with its checksum; exit status 1 if it is not whole.
 
     Args:
         folder: Of the store.
@@ -276,7 +275,7 @@ def store_verify(folder: str) -> None:
     store = load_store(folder)
     damage = store.verify()
     if damage:
-        raise ValueError(f"{folder} is damaged: {'; '.join(damage)}")
+        raise ValueError(f"{folder} is not whole: {'; '.join(damage)}")
     print(f"{folder} is whole: {len(store):,} rows in {len(store.manifest.shards)} shards")
 
 

@@ -19,10 +19,13 @@ def describe_store(store: ActivationStore) -> str:
         "settings": _listed(source.settings),
         "made with": _listed(manifest.environment),
     }
+    names = [state["name"] for state in manifest.states]
+    labels = store.rows(names if manifest.shards else [])
     for state in manifest.states:
-        name = state["name"]
-        known = len(store) - store.rows([name])[name].null_count if manifest.shards else 0
-        lines[f"state {name}"] = f"{state['kind']}, known of each {state['level']}, {known:,} rows"
+        name, classes = state["name"], ", ".join(state["classes"] or ())
+        kind = f"{state['kind']} ({classes})" if classes else state["kind"]
+        known = len(store) - labels[name].null_count if manifest.shards else 0
+        lines[f"state {name}"] = f"{kind}, known of each {state['level']}, {known:,} rows"
     for change in manifest.later:
         lines[f"from shard {change['shard']} on"] = _listed(change["environment"])
     for name, error in notes.get("bf16_error", {}).items():
@@ -38,7 +41,8 @@ def _how_far(store: ActivationStore) -> str:
         return ""
     window = manifest.shards[-1].after[0] if manifest.shards else 0
     done = min(window * source.settings["window"], source.inputs)
-    return f" (not complete: at least {done:,} of {source.inputs:,} inputs are read)"
+    read = f"{done:,} or more" if done else "not all"
+    return f" (not complete: {read} of {source.inputs:,} inputs are read)"
 
 
 def _megabytes(store: ActivationStore) -> float:

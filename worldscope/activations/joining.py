@@ -47,8 +47,13 @@ def check_rows(store: "ActivationStore", data: Data, network: HookedNetwork | No
         pass
 
 
-def join_labels(store: "ActivationStore", world: World, network: HookedNetwork | None) -> pa.Table:
+def join_labels(store: "ActivationStore", world: Data, network: HookedNetwork | None) -> pa.Table:
     """See `ActivationStore.join`."""
+    if not isinstance(world, World):
+        raise ValueError(
+            f"labels are joined from a world, and this is a {type(world).__name__}: give "
+            "ws.World(name, dataset, input_column, group_column, states)"
+        )
     inputs = as_inputs(world)
     _check_source(store, inputs, network)
     check_names(inputs.states, store.hooks)

@@ -43,7 +43,8 @@ class Source:
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits: equal exactly when the sources are."""
-        return xxhash.xxh3_64(to_json(self).encode()).hexdigest()
+        ordered = replace(self, hooks=dict(sorted(self.hooks.items())))
+        return xxhash.xxh3_64(to_json(ordered).encode()).hexdigest()
 
     def check_same(self, other: "Source", where: Path) -> None:
         """Refuses another source.
@@ -148,12 +149,19 @@ def _parsed(found: Mapping[str, Any]) -> Manifest:
     return Manifest(**values)
 
 
-_NAMES = {"network": "network", "data": "data set", "hooks": "hook list", "inputs": "data set"}
+_NAMES = {
+    "data": "data set",
+    "hooks": "hook list",
+    "inputs": "data set",
+    "shard_rows": "shard_mb, which makes so many rows a shard",
+}
 
 
 def _difference(then: Any, now: Any) -> str:
-    if isinstance(then, dict) and isinstance(now, dict):
-        names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-        then = {name: then[name] for name in names if name in then}
-        now = {name: now[name] for name in names if name in now}
-    return f"{then} then, {now} now"
+    if not isinstance(then, dict) or not isinstance(now, dict):
+        return f"{then} then, {now} now"
+    return "; ".join(
+        f"{name} {then.get(name, 'absent')} then, {now.get(name, 'absent')} now"
+        for name in {**then, **now}
+        if then.get(name) != now.get(name)
+    )

@@ -137,8 +137,7 @@ def read_places(path: Path) -> dict[str, Place]:
         return {name: _place(start, entry, size) for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} is truncated or not a shard ({error}); `worldscope store verify` lists what "
-            "is damaged"
+            f"{path} is truncated or not a shard ({error}); collecting again makes it anew"
         ) from None
 
 
@@ -204,7 +203,7 @@ def _parquet(path: Path, read: Callable[[Path], Any]) -> Any:
     except (pa.ArrowInvalid, OSError) as error:
         said = " ".join(str(error).split())
         raise ValueError(
-            f"{path} is not a whole Parquet file ({said}); delete the store and collect again"
+            f"{path} is not a whole Parquet file ({said}); collecting again makes it anew"
         ) from None
 
 
@@ -212,9 +211,7 @@ def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path} is missing; `worldscope store verify` lists what is damaged"
-        ) from None
+        raise FileNotFoundError(f"{path} is missing; collecting again makes it anew") from None
 
 
 def _place(start: int, entry: Mapping, size: int) -> Place:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from worldscope.activations.batches import Batches
     from worldscope.activations.inputs import Data
     from worldscope.networks.hooked import HookedNetwork
-    from worldscope.worlds.world import World
 
 
 _OF_A_PROCESS = ("_maps", "_mapped_rows", "places")
@@ -299,7 +298,7 @@ class ActivationStore:
 
         check_rows(self, data, network)
 
-    def join(self, world: "World", network: "HookedNetwork | None" = None) -> pa.Table:
+    def join(self, world: "Data", network: "HookedNetwork | None" = None) -> pa.Table:
         """Ground truth that the store lacks, for each of its rows.
 
             store = store.with_labels(store.join(world))
@@ -374,7 +373,7 @@ class ActivationStore:
 
     @cached_property
     def _maps(self) -> list[mmap.mmap]:
-        return [map_shard(self._file(shard)) for shard in range(len(self.manifest.shards))]
+        return [map_shard(self._file(shard)) for shard in range(len(self.places))]
 
     @cached_property
     def _mapped_rows(self) -> dict[str, MappedRows]:

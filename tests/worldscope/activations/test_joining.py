@@ -215,3 +215,8 @@ def test_a_state_that_is_known_nowhere_is_joined_as_unknown(
     values = joined["unknown"].to_numpy()
     known = np.flatnonzero(store.labels("sequence") == 39)
     assert np.isfinite(values).nonzero()[0].tolist() == known.tolist()
+
+
+def test_a_list_is_no_world_to_join_from(store: ActivationStore, world: World) -> None:
+    with pytest.raises(ValueError, match="joined from a world, and this is a list: give ws.World"):
+        store.join(list(world.inputs))

@@ -73,3 +73,18 @@ def test_a_whole_store_is_given_without_writing(
     assert torch.equal(again.acts("hook_h"), store.acts("hook_h"))
     assert {file: file.stat().st_mtime_ns for file in store.folder.iterdir()} == before
     assert network.runs <= runs + 1  # the shape of a row is read from one short input
+
+
+def test_an_empty_shard_is_named_however_it_is_read(
+    network: MLSTM, world: World, tmp_path: Path
+) -> None:
+    store = collect(network, world, HOOKS, tmp_path / "store", **SMALL)
+    damage_all(store.folder / store.manifest.shards[0].acts)
+    damaged = load_store(store.folder)
+    said = "shard-00000.safetensors is truncated or not a shard .*; collecting again makes it anew"
+    with pytest.raises(ValueError, match=said):
+        damaged.acts("hook_h")
+    with pytest.raises(ValueError, match=said):
+        damaged.gather("hook_h", [0])
+    with pytest.raises(ValueError, match=said):
+        next(iter(damaged.batches(2, hooks="hook_h")))

@@ -255,7 +255,7 @@ def test_a_shard_that_is_missing_is_named(network: MLSTM, world: World, tmp_path
     (tmp_path / store.manifest.shards[1].acts).unlink()
     (tmp_path / store.manifest.shards[1].rows).unlink()
     found = load_store(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"shard-00001\.safetensors is missing; `worlds"):
+    with pytest.raises(FileNotFoundError, match=r"shard-00001\.safetensors is missing; collecting"):
         found.acts(C)
     with pytest.raises(FileNotFoundError, match=r"shard-00001\.safetensors is missing"):
         next(iter(found.batches(10)))
@@ -271,6 +271,6 @@ def test_a_store_without_rows_yet_has_none(network: MLSTM, world: World, tmp_pat
     assert (len(store), store.columns, store.rows().num_rows) == (0, [], 0)
     assert store.acts(C).shape == (0, 5)
     assert store.verify() == ["not every input has been read: collect again"]
-    assert "not complete: at least 0 of 31 inputs are read" in describe_store(store)
+    assert "not complete: not all of 31 inputs are read" in describe_store(store)
     again = collect(network, world, C, tmp_path)
     assert again.manifest.complete, "where no row was written, anything may be collected"
