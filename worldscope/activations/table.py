@@ -31,7 +31,16 @@ def as_dataset(store: "ActivationStore", hooks: list[str]) -> "Dataset":
     for name in hooks:
         parts = [_column(store.acts(name, start, stop)) for start, stop in shards]
         table = table.append_column(name, pa.chunked_array(parts))
-    return datasets.Dataset(table).with_format("torch", columns=hooks, output_all_columns=True)
+    dataset = datasets.Dataset(table, fingerprint=_fingerprint(store, hooks))
+    return dataset.with_format("torch", columns=hooks, output_all_columns=True)
+
+
+def _fingerprint(store: "ActivationStore", hooks: list[str]) -> str:
+    """Of what the dataset holds; the one that `datasets` makes would copy all activations."""
+    from datasets.fingerprint import Hasher
+
+    shards = [(shard.acts_checksum, shard.rows_checksum) for shard in store.manifest.shards]
+    return Hasher.hash([hooks, shards, store.joined])
 
 
 def _column(acts: Tensor) -> pa.Array:

@@ -79,5 +79,8 @@ class StoreDataset(IterableDataset):
         return ({**batch.acts, **batch.labels} for batch in share)
 
     def _of_other_counts(self, count: int) -> torch.Tensor:
-        """Passes of other numbers of workers: they are over, and the first worker saw each."""
-        return self._passes[:, 0].sum() - self._passes[count, 0]
+        """Passes of other numbers of workers: they are over, and the first worker saw each.
+
+        The row of this number is not read, as another worker may begin the same pass meanwhile.
+        """
+        return self._passes[:count, 0].sum() + self._passes[count + 1 :, 0].sum()

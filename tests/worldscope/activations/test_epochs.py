@@ -110,6 +110,25 @@ def test_workers_that_live_on_go_to_the_next_epoch(store: ActivationStore) -> No
     check_epochs(store, [loader] * 3)
 
 
+class Racing:
+    """Passes that are counted while they are read: the first of two workers begins its own."""
+
+    def __init__(self, passes: torch.Tensor):
+        self.passes = passes
+
+    def __getitem__(self, key: object) -> torch.Tensor:
+        found = self.passes[key].clone()  # pyright: ignore[reportArgumentType]
+        self.passes[2, 0] += 1
+        return found
+
+
+def test_a_worker_that_begins_meanwhile_changes_no_others_epoch(store: ActivationStore) -> None:
+    dataset = StoreDataset(store, 100)
+    dataset._passes[1, 0] = 3
+    dataset._passes = Racing(dataset._passes)  # pyright: ignore[reportAttributeAccessIssue]
+    assert dataset._of_other_counts(2) == 3
+
+
 def check_epochs(store: ActivationStore, loaders: Iterable[DataLoader]) -> None:
     """Each loader gives the rows of the next epoch."""
     known = store.rows(["sequence", "position"]).to_pylist()

@@ -76,6 +76,16 @@ def test_the_plan_is_a_function_of_its_arguments_and_its_order_of_the_window(
     assert sorted(map(repr, first)) == sorted(map(repr, other))
 
 
+def test_another_seed_gives_the_same_batches_in_another_order() -> None:
+    lengths = np.arange(1, 61)
+    first, second = (
+        plan_window(lengths, ReadSettings(batch_positions=30, seed=seed), context=None)
+        for seed in (7, 8)
+    )
+    assert first != second
+    assert sorted(map(repr, first)) == sorted(map(repr, second))
+
+
 def test_inputs_that_cannot_be_padded_share_a_batch_only_with_their_equals() -> None:
     lengths, shapes = np.array([4, 4, 3, 4]), ["x", "y", "x", "x"]
     units = plan_window(lengths, ReadSettings(), context=None, pads=False, shapes=shapes)

@@ -1,9 +1,12 @@
 """A store as a `datasets.Dataset`: activations in place, in any format."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -85,3 +88,42 @@ def test_the_view_of_a_large_store_holds_none_of_it(tmp_path: Path) -> None:
     view = store.to_datasets()
     assert view[777]["hook_out"].shape == (256,)
     assert anonymous_memory() - before < size / 4
+
+
+PEAK = """
+import resource, sys
+import worldscope as ws
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+small, large = (ws.load_store(folder) for folder in sys.argv[1:])
+small.to_datasets()[0]  # libraries are loaded
+before = peak()
+large.to_datasets()[len(large) - 1]
+print(peak() - before)
+"""
+
+
+def test_a_view_is_made_without_reading_the_activations(
+    store: ActivationStore, tmp_path: Path
+) -> None:
+    from worldscope.networks.wrapped import wrap
+
+    data = list(np.random.default_rng(0).random((40, 1000, 512), dtype=np.float32))
+    large = collect(wrap(torch.nn.Identity(), timed=True), data, "hook_out", tmp_path)
+    command = [sys.executable, "-c", PEAK, str(store.folder), str(tmp_path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(done.stdout) < len(large) * large.row_bytes("hook_out") / 4
+
+
+@IN_ARROW
+def test_a_fingerprint_is_of_what_the_view_holds(store: ActivationStore) -> None:
+    labels = pa.table({"more": np.arange(len(store))})
+    views = [
+        store.to_datasets(),
+        store.to_datasets(C),
+        store.with_labels(labels).to_datasets(),
+    ]
+    assert len({view._fingerprint for view in views}) == 3
+    assert store.to_datasets()._fingerprint == views[0]._fingerprint
