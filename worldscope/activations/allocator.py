@@ -1,7 +1,7 @@
 """Memory that a pass frees, kept for the next one.
 
 glibc returns large blocks to the system as soon as they are freed, and the system clears every page
-of them again for the next batch: a tenth to a fifth of the time of a small transformer's pass.
+of them again for the next batch, which slows a pass of a small network.
 """
 
 import ctypes

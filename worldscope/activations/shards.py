@@ -250,7 +250,7 @@ def _header(entries: Mapping[str, Any]) -> bytes:
 
 
 def _reserve(file: BinaryIO, size: int) -> None:
-    """Makes a file so long; a full disk is told of now, not when the map is written to."""
+    """Makes a file so long; a full disk is told of now, not when the file is written."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     else:
