@@ -1,6 +1,11 @@
-"""Which types a machine multiplies fast."""
+"""Types of numbers: their names, and which a machine multiplies fast."""
 
 import torch
+
+
+def type_name(dtype: torch.dtype) -> str:
+    """A type by its name alone, such as bfloat16."""
+    return str(dtype).removeprefix("torch.")
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -9,8 +9,6 @@ changes everything after t.
 """
 
 import difflib
-import json
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import xxhash
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+from worldscope.networks.arithmetic import type_name
+from worldscope.networks.digest import network_digest, specify_modules
 from worldscope.networks.one_thread import OneThread
 
 Edit = Callable[[Tensor, "HookPoint"], Tensor | None]
@@ -304,8 +303,7 @@ class HookedNetwork(nn.Module):
         Equal after saving and loading, and whatever the device and the arithmetic.
         """
         parts = [part for part in self.modules() if not isinstance(part, HookedNetwork)]
-        settings = [_settings(part) for part in parts]
-        return _ADDRESS.sub("", super().__repr__() + json.dumps(settings, default=str))
+        return specify_modules(super().__repr__(), parts)
 
     @property
     def digest(self) -> str:
@@ -313,14 +311,8 @@ class HookedNetwork(nn.Module):
 
         Equal exactly when the specification, the weights and the buffers are, to the bit.
         """
-        total = xxhash.xxh3_64()
-        total.update(_line(self.specification()))
         tensors: dict[str, Any] = dict(self.named_buffers(remove_duplicate=False))
-        tensors |= self.state_dict()
-        for name, tensor in sorted(tensors.items()):
-            total.update(_line(name, str(tensor.dtype), list(tensor.shape)))
-            total.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
-        return total.hexdigest()
+        return network_digest(self.specification(), tensors | self.state_dict())
 
     def __repr__(self) -> str:
         """One line: what it is, how large, and where."""
@@ -329,39 +321,9 @@ class HookedNetwork(nn.Module):
             self.extra_repr(),
             f"{sum(parameter.numel() for parameter in self.parameters()):,} parameters",
             f"{len(self.hook_dict)} hook points",
-            f"{str(self.dtype).removeprefix('torch.')} on {self.device}",
+            f"{type_name(self.dtype)} on {self.device}",
         ]
         return f"{type(self).__name__}({', '.join(part for part in parts if part)})"
-
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-
-
-def _settings(module: nn.Module) -> dict[str, Any]:
-    """What a module holds beside weights that may decide what it computes, and is plain.
-
-    Its type often prints less: not the heads of attention, for one.
-    """
-    plain: dict[str, Any] = {}
-    for name, value in vars(module).items():
-        if name.startswith("_") or name == "training":
-            continue
-        if value is None or isinstance(value, bool | int | float | str | tuple | list):
-            plain[name] = value
-        elif callable(value) and not isinstance(value, nn.Module):
-            plain[name] = qualified(value)
-    hooks = [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
-    return {**plain, "hooks of torch": list(map(qualified, hooks))} if hooks else plain
-
-
-def qualified(function: Any) -> str:
-    """The name of a function, or of what is called like one."""
-    return getattr(function, "__qualname__", type(function).__qualname__)
-
-
-def _line(*values: object) -> bytes:
-    """Values as a line, so that no two rows of them are alike."""
-    return json.dumps(values).encode() + b"\n"
 
 
 def describe_hooks(network: HookedNetwork) -> str:

@@ -1,8 +1,7 @@
 """Transformers of Hugging Face and of TransformerLens, through a `TransformerBridge`."""
 
 import copy
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from worldscope.networks.codecs import Codec
 from worldscope.networks.context_model import ContextModel, ContextOutput
 from worldscope.networks.hub import bridge_of_hub
 from worldscope.networks.plain_pass import PlainPass, plain_pass, twin
+from worldscope.networks.pretrained import check_weights, read_pretrained
 from worldscope.networks.tokenizer_codec import NoCodec, TokenizerCodec, read_tokenizer
 
 
@@ -158,8 +158,8 @@ def load_hugging_face(
     elif Path(source).is_dir():
         model, tokenizer = _read_folder(Path(source), tokenizer, dtype)
     else:
-        bridge = bridge_of_hub(str(source), tokenizer, device, dtype, revision)
-        return _finished(bridge, tokenizer or bridge.tokenizer, compatibility_mode, None)
+        bridge, original = bridge_of_hub(str(source), tokenizer, device, dtype, revision)
+        return _finished(bridge, tokenizer or bridge.tokenizer, compatibility_mode, original)
     original = twin(_cast(model, device, dtype))
     return _finished(_bridge_module(model), tokenizer, compatibility_mode, original)
 
@@ -256,51 +256,10 @@ def _bridge_module(model: nn.Module) -> Any:
 
 
 def _read_folder(folder: Path, tokenizer: Any, dtype: torch.dtype) -> tuple[nn.Module, Any]:
-    from transformers import AutoModelForCausalLM
-
     try:
-        with _quiet_transformers():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
+        model, found = read_pretrained(folder, dtype, use_safetensors=True, local_files_only=True)
     except (OSError, ValueError) as error:
         said = " ".join(str(error).split())
         raise ValueError(f"{folder} holds no causal model in safetensors: {said:.200}") from None
-    model, found = loaded
-    _check_weights(folder, type(model).__name__, found)
+    check_weights(folder, model, found)
     return model, tokenizer or read_tokenizer(folder)
-
-
-def _check_weights(folder: Path, kind: str, found: Mapping[str, Any]) -> None:
-    """Raises:
-    ValueError: If a weight of the model is not in the folder, or of another shape.
-    """
-    if absent := sorted(found["missing_keys"]):
-        raise ValueError(
-            f"{folder} lacks {len(absent)} of the weights of a {kind}, {absent[0]} for one; copy "
-            "it again, or read a model without a head through ws.wrap"
-        )
-    if others := sorted(found["mismatched_keys"]):
-        name, theirs, ours = others[0]
-        raise ValueError(
-            f"{folder} holds {name} as {tuple(theirs)}; its configuration asks {tuple(ours)}"
-        )
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Has transformers log errors alone: what it reports of weights is checked by us."""
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)

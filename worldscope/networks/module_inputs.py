@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from worldscope.networks.arithmetic import type_name
+
 
 def as_tensor(value: Any) -> Shaped[Tensor, "..."]:
     """An array as a tensor.
@@ -30,8 +32,8 @@ def check_finite(tensor: Shaped[Tensor, "..."]) -> None:
     if tensor.is_floating_point() and not tensor.isfinite().all():
         place = (~tensor.isfinite()).nonzero()[0].tolist()
         raise ValueError(
-            f"the input holds {tensor[tuple(place)].item()} at {place} in {_named(tensor.dtype)}; "
-            "fill in what is missing, or leave the input out"
+            f"the input holds {tensor[tuple(place)].item()} at {place} in "
+            f"{type_name(tensor.dtype)}; fill in what is missing, or leave the input out"
         )
 
 
@@ -62,8 +64,8 @@ def in_kind_of(example: bool | None, tensor: Shaped[Tensor, "..."]) -> Shaped[Te
     if example:
         return tensor.double()
     raise ValueError(
-        f"the input is of {_named(tensor.dtype)}, and wrap's example of whole numbers; give these, "
-        "or an example of floats"
+        f"the input is of {type_name(tensor.dtype)}, and wrap's example of whole numbers; give "
+        "these, or an example of floats"
     )
 
 
@@ -93,7 +95,3 @@ def extent(given: Sequence[Any], timed: bool) -> tuple[int | None, int | None]:
         if isinstance(value, Tensor) and value.ndim > timed:
             return value.shape[0], value.shape[1] if timed else None
     return None, None
-
-
-def _named(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -124,7 +125,7 @@ class Transformer(ContextModel, TrainableModel):  # pyright: ignore[reportIncomp
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
         reads: dict[str, Tensor] = {}
 
-        def visit(name: str, value: Tensor) -> Tensor:
+        def seen(name: str, value: Tensor) -> Tensor:
             point = self.hook_dict[name]
             if point.edits:
                 value = point.edited(value)
@@ -133,8 +134,10 @@ class Transformer(ContextModel, TrainableModel):  # pyright: ignore[reportIncomp
                 reads[name] = value.clone() if shared else value
             return value
 
+        edited = [name for name, point in self.hook_dict.items() if point.edits]
+        visits = {name: partial(seen, name) for name in {*names, *edited}}
         model = self.bridge.original_model
-        hidden = hidden_states(model, symbols, visit, layers=layers)
+        hidden = hidden_states(model, symbols, visits, layers=layers)
         return (None if hidden is None else unwrap(model.head)(hidden)), reads
 
     def _run_bridge(
@@ -151,7 +154,7 @@ class Transformer(ContextModel, TrainableModel):  # pyright: ignore[reportIncomp
         self.check_length(symbols)
         model = self.bridge.original_model
         with self._arithmetic():
-            scores = unwrap(model.head)(hidden_states(model, symbols))
+            scores = unwrap(model.head)(hidden_states(model, symbols, {}))
         return scores.float()
 
     @torch.no_grad()

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from worldscope.networks.alone import check_read_alone
 from worldscope.networks.axes import in_steps
+from worldscope.networks.digest import qualified
 from worldscope.networks.evaluation import Watch, in_evaluation
 from worldscope.networks.following import check_time
-from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece, qualified
+from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
 from worldscope.networks.module_inputs import (
     arguments,
     as_tensor,

@@ -8,6 +8,7 @@ import pytest
 import tokenizers
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from worldscope.networks.loading import load_network
 
@@ -68,6 +69,28 @@ def test_a_copy_in_the_cache_is_the_network_of_a_folder(
     outputs = [way(symbols, read) for way in (network, of_folder)]
     limit = torch.finfo(network.dtype).eps
     torch.testing.assert_close(outputs[0].logits, outputs[1].logits, rtol=limit, atol=limit)
+
+
+def test_a_copy_that_lacks_weights_is_refused_and_none_are_drawn(cache: Path) -> None:
+    gpt2().save_pretrained(cache)
+    letters().save_pretrained(cache)
+    file = cache / "model.safetensors"
+    kept = {name: t for name, t in load_file(file).items() if "h.1.mlp.c_fc" not in name}
+    save_file(kept, file, {"format": "pt"})
+    with pytest.raises(FileNotFoundError, match="lacks 2 of the weights of a GPT2LMHeadModel"):
+        load_network("some/model")
+
+
+def test_outputs_of_blocks_are_read_from_the_model_as_it_is(cache: Path) -> None:
+    model = gpt2()
+    model.save_pretrained(cache)
+    letters().save_pretrained(cache)
+    network, symbols = load_network("some/model"), torch.arange(5)[None]
+    network.bridge.forward = None  # type: ignore[assignment]  # the bridge is not run
+    found = network(symbols, ["blocks.0.hook_out"])
+    expected = model.eval()(symbols, output_hidden_states=True)
+    torch.testing.assert_close(found.logits, expected.logits)
+    torch.testing.assert_close(found.reads["blocks.0.hook_out"], expected.hidden_states[1])
 
 
 def test_without_a_copy_one_sentence_says_so_at_once(cache: Path) -> None:
