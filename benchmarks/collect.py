@@ -16,7 +16,7 @@ from worldscope.activations.inputs import as_inputs
 from worldscope.activations.plan import Batch
 from worldscope.activations.reader import Cursor, Reader
 from worldscope.activations.settings import ReadSettings
-from worldscope.networks.arithmetic import has_bf16
+from worldscope.networks.arithmetic import has_bf16, type_name
 from worldscope.networks.codecs import BPECodec
 from worldscope.networks.transformer import Transformer, TransformerConfig
 from worldscope.worlds.reviews import load_reviews
@@ -72,7 +72,7 @@ def _beside_forward(
     dtype: torch.dtype,
     repeats: int,
 ) -> Row:
-    name = str(dtype).removeprefix("torch.")
+    name = type_name(dtype)
     shape = network.config
     work = (
         f"collect {len(hooks)} hook{'s' if len(hooks) > 1 else ''} of {len(texts):,} documents, "

@@ -17,6 +17,7 @@ from torch import Tensor
 from worldscope.activations.memory import Memory
 from worldscope.activations.permutation import Permutation
 from worldscope.activations.pools import Pools
+from worldscope.activations.settings import check_whole
 
 if TYPE_CHECKING:
     from worldscope.activations.store import ActivationStore
@@ -43,7 +44,7 @@ class Batches:
         batch_size: int,
         hooks: list[str],
         *,
-        labels: Sequence[str],
+        labels: str | Sequence[str],
         shuffle: bool,
         seed: int,
         pool_mb: float | None,
@@ -55,6 +56,8 @@ class Batches:
             LookupError: If the store has no such column.
             ValueError: If a number is out of its range, or there are pools and no shuffling.
         """
+        check_whole("batch_size", batch_size)
+        check_whole("seed", seed)
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         if seed < 0:
@@ -62,7 +65,8 @@ class Batches:
         if pool_mb is not None and not shuffle:
             raise ValueError("pool_mb is given, but rows in order have no pools; leave it out")
         self.store, self.batch_size, self.hooks = store, batch_size, hooks
-        self.labels = {column: store.labels(column) for column in labels}
+        names = [labels] if isinstance(labels, str) else labels
+        self.labels = {column: store.labels(column) for column in names}
         self.shuffle, self.seed, self.pool_mb = shuffle, seed, pool_mb
         self.stop = len(store) - (len(store) % batch_size if drop_last else 0)
         self.epoch, self.next_row = 0, 0
@@ -132,6 +136,11 @@ class Batches:
                     f"the cursor is of batches with {name} {cursor[name]}, not {own[name]}; "
                     "give the same"
                 )
+        if not (cursor["epoch"] >= 0 <= cursor["next_row"] <= self.stop):
+            raise ValueError(
+                f"the cursor is at row {cursor['next_row']} of epoch {cursor['epoch']}, and an "
+                f"epoch has rows 0 to {self.stop}; give what `cursor` gave"
+            )
         self.begin_epoch(cursor["epoch"])
         self.next_row = cursor["next_row"]
         return self

@@ -19,7 +19,10 @@ class Captured(Mapping[str, Float[Tensor, "batch ..."]]):
         """Activations of every forward pass, by canonical hook name."""
 
     def __getitem__(self, hook: str) -> Float[Tensor, "batch ..."]:
-        return self._only()[self.network.hook_name(hook)]
+        acts, name = self._only(), self.network.hook_name(hook)
+        if name not in acts:
+            raise LookupError(f"{name} was not captured; {', '.join(acts)} were: name it, too")
+        return acts[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._only())
@@ -53,6 +56,8 @@ def capture(network: HookedNetwork, hooks: NamesFilter = None) -> Iterator[Captu
         RuntimeError: If the network never ran in the block.
     """
     names = network.hook_names(hooks)
+    if not names:
+        raise LookupError("no hook is named; name at least one, or leave `hooks` out for all")
     with network.listening(names) as passes:
         yield Captured(network, passes)
         if not passes:

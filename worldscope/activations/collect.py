@@ -33,6 +33,7 @@ from worldscope.activations.reader import Cursor, Reader, Work
 from worldscope.activations.settings import read_settings, torch_dtype
 from worldscope.activations.shards import NewShard, is_whole, write_rows
 from worldscope.activations.store import ActivationStore
+from worldscope.networks.arithmetic import type_name
 from worldscope.networks.hooked import HookedNetwork
 from worldscope.networks.language_model import LanguageModel
 from worldscope.runs.files import plain
@@ -49,7 +50,7 @@ def collect(
     hooks: str | Sequence[str],
     out: str | Path,
     *,
-    dtype: str = "float32",
+    dtype: "str | torch.dtype" = "float32",
     shard_mb: float = 128.0,
     progress: bool = False,
     **settings: Any,
@@ -74,8 +75,8 @@ def collect(
     Raises:
         LookupError: If a hook or a column is unknown.
         ValueError: If `out` holds something else, or was collected from another network, data set,
-            hook list or with other settings; if the network is being edited; if an input cannot be
-            read, or its labels do not fit.
+            hook list or with other settings; if the network is being edited, is changed meanwhile,
+            or runs under autocast; if an input cannot be read, or its labels do not fit.
         TypeError: If there is no such setting.
         FloatingPointError: If an activation is not finite.
         OSError: If the disk is full or cannot be written; shards that were written stay whole.
@@ -86,7 +87,8 @@ def collect(
     inputs = as_inputs(data, column=reading.column)
     reader = Reader(network, inputs, hooks, reading)
     _refuse_edits(network)
-    described = _described(reader, dtype, shard_mb)
+    _refuse_autocast(network.device)
+    described = _described(reader, type_name(torch_dtype(dtype)), shard_mb)
     with _saying_where(folder), keeping_freed_memory():
         if (found := _found(folder, described)) and found.complete and not _damaged(folder, found):
             return ActivationStore(folder, found)
@@ -105,23 +107,33 @@ def _refuse_edits(network: HookedNetwork) -> None:
         )
 
 
+def _refuse_autocast(device: torch.device) -> None:
+    """What type products are in is the network's to say, and the manifest's to keep."""
+    if torch.is_autocast_enabled(device.type):
+        raise ValueError(
+            "torch.autocast is on, which a store would not say of its rows: collect outside of it, "
+            "or load the network with dtype='bfloat16'"
+        )
+
+
 def _described(reader: Reader, dtype: str, shard_mb: float) -> Manifest:
     """The manifest of a collection that has not begun."""
-    if not shard_mb > 0:
-        raise ValueError(f"shard_mb is {shard_mb}; it must be above 0")
+    if not isinstance(shard_mb, int | float) or not shard_mb > 0:
+        raise ValueError(f"shard_mb is {shard_mb!r}; it must be above 0")
     network, inputs = reader.network, reader.inputs
     shapes = reader.row_shapes()
     numbers = sum(int(np.prod(shape)) for shape in shapes.values())
     source = Source(
         network=network.digest,
         codec=network.codec.digest if isinstance(network, LanguageModel) else None,
-        arithmetic=str(network.dtype).removeprefix("torch."),
+        arithmetic=type_name(network.dtype),
         data=inputs.digest(),
         inputs=len(inputs),
         hooks={name: list(shape) for name, shape in shapes.items()},
         dtype=dtype,
         settings=plain(reader.settings),
         shard_rows=max(1, int(shard_mb * 1e6 / numbers / torch_dtype(dtype).itemsize)),
+        batches={"pads": network.pads, "context": network.context},
     )
     notes = {
         "network": network.name or type(network).__name__,
@@ -204,6 +216,7 @@ class _Collection:
         self.folder, self.reader, self.manifest = folder, reader, manifest
         self.finishing: Future | None = None
         self.spare: mmap.mmap | None = None
+        self.weights = reader.network.weights_digest
 
     def run(self, progress: bool) -> Manifest:
         """Makes damaged shards again, then those that are to come."""
@@ -239,8 +252,19 @@ class _Collection:
             bar.reach(len(self.reader.inputs))
         if not self.manifest.shards:
             raise ValueError("no position was chosen in any input, so that there are no rows")
+        self._check_network()
         self.manifest = replace(self.manifest, complete=True)
         write_manifest(self.folder, self.manifest)
+
+    def _check_network(self) -> None:
+        """Rows of weights that changed on the way are of no network; the folder is left without
+        a manifest, so that nothing reads them."""
+        if self.reader.network.weights_digest != self.weights:
+            (self.folder / FILE).unlink()
+            raise ValueError(
+                f"the network was changed while {self.folder} was collected, so that its rows are "
+                "of no one network: delete it, and collect into a new folder"
+            )
 
     def _start_of(self, number: int) -> Cursor:
         return Cursor(*self.manifest.shards[number - 1].after) if number else Cursor()

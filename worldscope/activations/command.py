@@ -28,7 +28,7 @@ def collect_to(
 ) -> ActivationStore:
     """Collects from a file of texts; see `worldscope.cli.collect` for the arguments."""
     text, label, group = columns
-    hooks = tuple(hooks.split(",")) if isinstance(hooks, str) else hooks
+    hooks = tuple(map(str.strip, hooks.split(","))) if isinstance(hooks, str) else hooks
     if data == "short":
         world = load_reviews(data)
     else:

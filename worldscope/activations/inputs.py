@@ -151,6 +151,10 @@ def add_value(total: "xxhash.xxh3_64", value: Any) -> None:
         data = value.encode("utf-8", "surrogatepass")
         total.update(len(data).to_bytes(8, "little") + data)
         return
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        if value.dtype == torch.bfloat16:  # which numpy lacks; no array of a user's has fields
+            value = value.view(torch.int16).numpy().view([("bfloat16", np.int16)])
     array = np.ascontiguousarray(value)
     if array.dtype.hasobject:
         raise ValueError(f"the input {value!r:.60} is no array of numbers")

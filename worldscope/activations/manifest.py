@@ -39,6 +39,8 @@ class Source:
     """How the inputs were read; see `ReadSettings`."""
     shard_rows: int
     """Rows after which a shard is closed."""
+    batches: dict[str, Any] = field(default_factory=dict)
+    """What of the network, beside the settings, decides which inputs are read together."""
 
     @property
     def digest(self) -> str:
@@ -150,6 +152,7 @@ def _parsed(found: Mapping[str, Any]) -> Manifest:
 
 
 _NAMES = {
+    "batches": "way of the network to read inputs together",
     "data": "data set",
     "hooks": "hook list",
     "inputs": "data set",

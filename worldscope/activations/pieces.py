@@ -9,6 +9,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from worldscope.networks.arithmetic import type_name
 from worldscope.networks.hooked import HookedNetwork, Piece
 
 _CHUNK = 64
@@ -58,7 +59,7 @@ def _common_type(items: Sequence[Tensor]) -> torch.dtype:
     """The type that holds the values of all items, which are of one kind."""
     types = {item.dtype for item in items}
     if len({(dtype.is_floating_point, dtype == torch.bool) for dtype in types}) > 1:
-        said = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in types))
+        said = " and ".join(sorted(type_name(dtype) for dtype in types))
         raise ValueError(
             f"inputs of one batch are {said}, which a module may read differently; give all inputs "
             "in one type"

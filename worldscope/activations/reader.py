@@ -21,6 +21,7 @@ from worldscope.activations.windows import (
     encode_window,
     label_type,
 )
+from worldscope.networks.arithmetic import type_name
 from worldscope.networks.hooked import HookedNetwork, Piece
 
 _LONG = 8
@@ -227,6 +228,7 @@ class Reader:
             here = np.s_[:alive, piece.start : piece.end]
             write = _writer(mask[here], target[here])
             for name in self.names:
+                self._check_width(piece.reads[name], out[name], name, window.first + batch[0].item)
                 write(piece.reads[name], out[name])
         return int(mask.sum())
 
@@ -243,20 +245,33 @@ class Reader:
                 alive = len(next(iter(piece.reads.values())))
                 here = mask[:alive, piece.start : piece.end]
                 for name in self.names:
+                    first = work.window.first + batch[0].item
+                    self._check_width(piece.reads[name], out[name], name, first)
                     total = _total(piece.reads[name], here)
                     sums[name].index_add_(0, place[:alive], total.cpu().double())
         for name, total in sums.items():
             out[name].copy_(total / counts.view(-1, *[1] * (total.ndim - 1)))
 
+    @staticmethod
+    def _check_width(acts: Tensor, out: Tensor, name: str, first: int) -> None:
+        if acts.shape[2:] != out.shape[1:]:
+            raise ValueError(
+                f"{name} gives rows of {tuple(acts.shape[2:])} for input {first}, and of "
+                f"{tuple(out.shape[1:])} for others: record a hook whose width does not depend on "
+                "the input"
+            )
+
     def _refuse(self, work: Work, name: str, stored: Tensor) -> None:
         row = int((~stored.flatten(1).isfinite()).any(1).nonzero()[0])
         item, position = (int(numbers[row]) for numbers in work.rows)
-        where = f"{name} at position {position} of input {work.window.first + item}"
-        dtype = str(stored.dtype).removeprefix("torch.")
+        place = (
+            "on average over" if self.settings.positions == "mean" else f"at position {position} of"
+        )
+        where = f"{name} {place} input {work.window.first + item}"
         why = "; or it is beyond 65,504, the largest float16: choose bfloat16 or float32"
         raise FloatingPointError(
-            f"{where} is not finite in {dtype}: the weights have diverged or are damaged"
-            f"{why if stored.dtype == torch.float16 else ''}"
+            f"{where} is not finite in {type_name(stored.dtype)}: the weights have diverged or are "
+            f"damaged{why if stored.dtype == torch.float16 else ''}"
         )
 
 

@@ -56,8 +56,10 @@ class ReadSettings:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; it must be {' or '.join(choices)}"
                 )
-        if not 0 <= self.overlap < 1:
-            raise ValueError(f"overlap is {self.overlap}; it must be at least 0 and under 1")
+        if not isinstance(self.overlap, int | float) or not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap is {self.overlap!r}; it must be at least 0 and under 1")
+        for name in ("batch_positions", "window", "seed"):
+            check_whole(name, getattr(self, name))
         for name in ("batch_positions", "window"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -95,14 +97,23 @@ def read_settings(given: Mapping[str, Any]) -> ReadSettings:
     return ReadSettings(**given)
 
 
-def torch_dtype(name: str) -> "torch.dtype":
-    """The type of a store's numbers.
+def check_whole(name: str, value: Any) -> None:
+    """Raises:
+    ValueError: If a setting is no whole number.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ValueError(f"{name} is {value!r}; it must be a whole number")
+
+
+def torch_dtype(given: "str | torch.dtype") -> "torch.dtype":
+    """The type of a store's numbers, by its name or as it is.
 
     Raises:
         ValueError: If a store cannot hold them.
     """
+    name = str(given).removeprefix("torch.")
     if name not in ("float32", "bfloat16", "float16"):
-        raise ValueError(f"dtype is {name!r}; it must be float32, bfloat16 or float16")
+        raise ValueError(f"dtype is {given!r}; it must be float32, bfloat16 or float16")
     import torch
 
     return getattr(torch, name)

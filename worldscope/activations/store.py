@@ -162,7 +162,7 @@ class ActivationStore:
                 read_ahead(mapped, self._file(shard))
 
     def rows(
-        self, columns: Sequence[str] | None = None, start: int = 0, stop: int | None = None
+        self, columns: str | Sequence[str] | None = None, start: int = 0, stop: int | None = None
     ) -> pa.Table:
         """What is known of a range of rows, as an Arrow table (`.to_pandas()` for pandas).
 
@@ -179,6 +179,7 @@ class ActivationStore:
             LookupError: If there is no such column.
         """
         start, stop = self._range(start, stop)
+        columns = [columns] if isinstance(columns, str) else columns
         names = self.columns if columns is None else columns
         for column in names:
             if column not in self.columns:
@@ -225,7 +226,7 @@ class ActivationStore:
         batch_size: int = 4096,
         *,
         hooks: str | Sequence[str] | None = None,
-        labels: Sequence[str] = (),
+        labels: str | Sequence[str] = (),
         shuffle: bool = True,
         seed: int = 0,
         pool_mb: float | None = None,
@@ -349,9 +350,11 @@ class ActivationStore:
             ):
                 file = self.folder / name
                 if not file.is_file():
-                    found.append(f"{name} is missing")
+                    found.append(f"{name} is missing: collect again")
                 elif checksum(file) != expected:
-                    found.append(f"{name} has changed since it was written")
+                    found.append(
+                        f"{name} has changed since it was written: delete it, and collect again"
+                    )
         return found
 
     def hook_name(self, hook: str | None) -> str:
@@ -361,14 +364,17 @@ class ActivationStore:
             LookupError: If the store has no such hook, or several and none is named.
         """
         names = self.hooks
-        if hook is None and len(names) == 1:
+        if hook is None:
+            if len(names) > 1:
+                raise LookupError(f"the store has several hooks; name one of {', '.join(names)}")
             return names[0]
         hook = self.manifest.notes.get("aliases", {}).get(hook, hook)
         if hook in names:
             return hook
         found = [name for name in names if name.endswith(f".{hook}")]
         if len(found) != 1:
-            raise LookupError(f"the store has no single hook {hook!r}; it has {', '.join(names)}")
+            several = "several hooks" if found else "no hook"
+            raise LookupError(f"the store has {several} {hook!r}; it has {', '.join(names)}")
         return found[0]
 
     @cached_property

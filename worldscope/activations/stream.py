@@ -35,7 +35,7 @@ def stream_activations(
     data: Data,
     hooks: str | Sequence[str],
     *,
-    dtype: str = "float32",
+    dtype: "str | torch.dtype" = "float32",
     progress: bool = False,
     **settings: Any,
 ) -> Iterator[ActivationBatch]:

@@ -29,7 +29,7 @@ class StoreDataset(IterableDataset):
         batch_size: int = 4096,
         *,
         hooks: str | Sequence[str] | None = None,
-        labels: Sequence[str] = (),
+        labels: str | Sequence[str] = (),
         shuffle: bool = True,
         seed: int = 0,
         pool_mb: float | None = None,

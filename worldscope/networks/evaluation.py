@@ -19,23 +19,34 @@ def in_evaluation(module: nn.Module) -> Iterator[None]:
     the module adds to itself stays, as it may rely on it from then on: a buffer that it registers
     in its first pass, the weights of a lazy layer.
     """
-    flags = [(part, part.training) for part in module.modules()]
-    buffers = [_own_buffers(part) for part, _ in flags]
+    buffers = [(part, _own_buffers(part)) for part in module.modules()]
     fast = torch.backends.mha.get_fastpath_enabled()
     copies: dict[int, Tensor] = {}
+    with not_training(module):
+        try:
+            torch.backends.mha.set_fastpath_enabled(False)
+            for part, own in buffers:
+                for name, buffer in own.items():
+                    part._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+            for part, own in buffers:
+                for name, buffer in own.items():
+                    part._buffers[name] = buffer
+
+
+@contextmanager
+def not_training(module: nn.Module) -> Iterator[None]:
+    """Has every submodule evaluate inside a `with` block; afterwards each flag is as it was."""
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
     try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        for (part, _), own in zip(flags, buffers, strict=True):
-            part.training = False
-            for name, buffer in own.items():
-                part._buffers[name] = copies.setdefault(id(buffer), buffer.clone())
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for (part, training), own in zip(flags, buffers, strict=True):
-            part.training = training
-            for name, buffer in own.items():
-                part._buffers[name] = buffer
+        for part in training:
+            part.training = True
 
 
 def _own_buffers(module: nn.Module) -> dict[str, Tensor]:
@@ -60,6 +71,19 @@ class Watch:
     def look(self) -> None:
         """Keeps what is there now."""
         self._objects, self._versions = _contents(self.module)
+        self._weights = {
+            id(weight): _version(weight)
+            for weight in self.module.parameters()
+            if not is_lazy(weight)
+        }
+
+    def changed_weights(self) -> list[str]:
+        """Weights whose numbers are others than at the last look."""
+        return [
+            name
+            for name, weight in self.module.named_parameters()
+            if self._weights.get(id(weight), _version(weight)) != _version(weight)
+        ]
 
     def changed(self) -> bool:
         """Whether anything is another than at the last look."""
@@ -78,6 +102,10 @@ def _contents(module: nn.Module) -> tuple[list[object], list[int]]:
         for tensor in (*part._parameters.values(), *part._buffers.values()):
             if tensor is not None:
                 objects += [tensor, tensor.dtype]
-                counted = not is_lazy(tensor) and not tensor.is_inference()
-                versions.append(tensor._version if counted else 0)
+                versions.append(_version(tensor))
     return objects, versions
+
+
+def _version(tensor: Tensor) -> int:
+    counted = not is_lazy(tensor) and not tensor.is_inference()
+    return tensor._version if counted else 0

@@ -198,15 +198,22 @@ class HookedNetwork(nn.Module):
         """The canonical names that a filter of TransformerLens' kind keeps.
 
         Args:
-            names_filter: A name, several, a function that is true of a name, or None for all.
+            names_filter: A name, several, a function that is true of a name or of one of its
+                aliases, or None for all.
 
         Raises:
-            LookupError: If a name is unknown.
+            LookupError: If a name is unknown, or none passes the filter.
         """
         if names_filter is None:
             return list(self.hook_dict)
         if callable(names_filter):
-            return [name for name in self.hook_dict if names_filter(name)]
+            also = [name for alias, name in self.aliases.items() if names_filter(alias)]
+            kept = [name for name in self.hook_dict if names_filter(name) or name in also]
+            if not kept:
+                raise LookupError(
+                    "no hook point's name or alias passes the filter (`worldscope hooks` lists all)"
+                )
+            return kept
         given = [names_filter] if isinstance(names_filter, str) else names_filter
         return [self.hook_name(name) for name in given]
 
@@ -311,8 +318,16 @@ class HookedNetwork(nn.Module):
 
         Equal exactly when the specification, the weights and the buffers are, to the bit.
         """
+        return network_digest(self.specification(), self._tensors())
+
+    @property
+    def weights_digest(self) -> str:
+        """As `digest`, of the weights and the buffers alone."""
+        return network_digest("", self._tensors())
+
+    def _tensors(self) -> dict[str, Tensor]:
         tensors: dict[str, Any] = dict(self.named_buffers(remove_duplicate=False))
-        return network_digest(self.specification(), tensors | self.state_dict())
+        return tensors | self.state_dict()
 
     def __repr__(self) -> str:
         """One line: what it is, how large, and where."""

@@ -10,7 +10,10 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from worldscope.networks.bridge_specification import specify_bridge
+from worldscope.networks.bridge_specification import (
+    long_texts_are_read_otherwise,
+    specify_bridge,
+)
 from worldscope.networks.bridged import (
     blocks_needed,
     bridge_points,
@@ -19,6 +22,7 @@ from worldscope.networks.bridged import (
 )
 from worldscope.networks.codecs import Codec
 from worldscope.networks.context_model import ContextModel, ContextOutput
+from worldscope.networks.evaluation import not_training
 from worldscope.networks.hub import bridge_of_hub
 from worldscope.networks.plain_pass import PlainPass, plain_pass, twin
 from worldscope.networks.pretrained import check_weights, read_pretrained
@@ -29,6 +33,7 @@ class BridgedModel(ContextModel):
     """A causal transformer inside a `TransformerBridge` (`bridge`), read and edited at its hooks.
 
     Inputs are padded at the end: what follows a symbol cannot change it, so that no mask is needed.
+    Where the length of a text decides how it is read (LongRoPE), each length is read apart.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class BridgedModel(ContextModel):
         super().__init__()
         self.bridge = bridge.eval().requires_grad_(False)
         self.context = int(bridge.cfg.n_ctx)
+        self.pads = not long_texts_are_read_otherwise(bridge)
         self.codec = codec or NoCodec(self.n_symbols)
         self._unwritten = _unwritten(self.codec, self.n_symbols)
         self.dtype = next(bridge.parameters()).dtype
@@ -92,7 +98,8 @@ class BridgedModel(ContextModel):
         self.check_length(symbols)
         symbols = symbols.to(self.device).long()
         names = self.hook_names(list(read))
-        scores, reads = self._run(symbols, names, logits)
+        with not_training(self.bridge), not_training(self.bridge.original_model):
+            scores, reads = self._run(symbols, names, logits)
         self.runs += 1
         if scores is None or not logits:
             scores = torch.empty(*symbols.shape, 0, device=self.device)
@@ -114,7 +121,7 @@ class BridgedModel(ContextModel):
     ) -> tuple[Tensor | None, dict[str, Tensor]]:
         edited = [name for name, point in self.hook_dict.items() if point.edits]
         plain = self._plain
-        if plain and plain.has([*names, *edited]) and not edited and plain.shares(self.bridge):
+        if plain and plain.has(names) and not edited and plain.stands_for(self.bridge):
             return plain(symbols, names, logits=logits)
         layers = None if logits else blocks_needed([*names, *edited])
         return run_bridge(self.bridge, symbols, self.hook_dict, names, layers=layers)

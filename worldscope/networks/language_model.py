@@ -114,6 +114,16 @@ class LanguageModel(HookedNetwork):
         """Text of symbols."""
         return self.codec.decode(symbols)
 
+    def __call__(self, symbols: Any, *args: Any, **settings: Any) -> Any:
+        """A forward pass; see `HookedNetwork`.
+
+        Raises:
+            ValueError: If it is not given symbols.
+            RuntimeError: If another thread is using the network.
+        """
+        _check_batch(symbols)
+        return super().__call__(symbols, *args, **settings)
+
     def to_symbols(self, inputs: str | Int[Tensor, "batch time"]) -> Int[Tensor, "batch time"]:
         """Symbols of a text as a batch of one; symbols pass through.
 
@@ -122,6 +132,7 @@ class LanguageModel(HookedNetwork):
         """
         if isinstance(inputs, str):
             return torch.tensor([self.encode(inputs)], device=self.device)
+        _check_batch(inputs)
         self._check_symbols(inputs)
         return inputs.to(self.device)
 
@@ -131,6 +142,16 @@ class LanguageModel(HookedNetwork):
                 f"symbols run from {symbols.min()} to {symbols.max()}; "
                 f"this network's are 0 to {self.n_symbols - 1}"
             )
+
+
+def _check_batch(symbols: Any) -> None:
+    if not isinstance(symbols, Tensor) or symbols.ndim != 2 or symbols.is_floating_point():
+        of_shape = isinstance(symbols, Tensor) and f"a tensor of shape {tuple(symbols.shape)}"
+        what = of_shape or f"{symbols!r:.40}"
+        raise ValueError(
+            f"this network is called with symbols, a tensor of whole numbers (batch, time), as "
+            f"to_symbols gives of a text; it was given {what}"
+        )
 
 
 class TrainableModel(LanguageModel):

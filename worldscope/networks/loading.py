@@ -1,5 +1,6 @@
 """Networks by name, from a folder of ours, or from the zoo; and writing them."""
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -127,17 +128,31 @@ def _device(given: str | torch.device) -> torch.device:
 def _load_named(
     source: str | Path, device: str | torch.device, dtype: torch.dtype, settings: dict[str, Any]
 ) -> Any:
+    def loaded(load: Callable[..., Any], where: str | Path) -> Any:
+        _check_settings(load, source, settings)
+        return load(where, device=device, dtype=dtype, **settings)
+
     if str(source).startswith("zoo:"):
-        return _load_own(_zoo_folder(str(source)[4:]), device, dtype, **settings)
+        return loaded(_load_own, _zoo_folder(str(source)[4:]))
     path = Path(source)
     for recognised, home, load in _FORMATS:
         module = import_module(f"worldscope.networks.{home}")
         if path.exists() and getattr(module, recognised)(path):
-            return getattr(module, load)(path, device=device, dtype=dtype, **settings)
+            return loaded(getattr(module, load), path)
     of_hub = isinstance(source, str) and _HUB_NAME.fullmatch(source) and source not in zoo_names()
     if of_hub and not path.exists():
-        return load_hugging_face(source, device=device, dtype=dtype, **settings)
-    return _load_own(path, device, dtype, **settings)
+        return loaded(load_hugging_face, source)
+    return loaded(_load_own, path)
+
+
+def _check_settings(load: Callable[..., Any], source: str | Path, settings: Iterable[str]) -> None:
+    """Raises:
+    TypeError: If what loads the source takes no such setting.
+    """
+    known = list(inspect.signature(load).parameters)[1:]
+    for name in settings:
+        if name not in known:
+            raise TypeError(f"{source} takes no setting {name!r}; it takes {', '.join(known)}")
 
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -164,7 +179,7 @@ def _load_from_memory(
     )
 
 
-def _load_own(folder: Path, device: str | torch.device, dtype: torch.dtype) -> TrainableModel:
+def _load_own(folder: Path, *, device: str | torch.device, dtype: torch.dtype) -> TrainableModel:
     kind, config = _read_config(folder)
     network = kind(config, load_codec(config.codec, _codec_folder(folder)))
     network.load_state_dict(_read_weights(folder / "model.safetensors", network))

@@ -18,11 +18,19 @@ def as_tensor(value: Any) -> Shaped[Tensor, "..."]:
         ValueError: If it is text or otherwise no array.
     """
     try:
-        return torch.as_tensor(np.asarray(value) if isinstance(value, list) else value)
+        if isinstance(value, Tensor):
+            tensor = value.detach()
+        else:
+            array = np.asarray(value)
+            tensor = torch.from_numpy(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
+            tensor = tensor.reshape(array.shape)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(
             f"a wrapped module reads arrays, not {type(value).__name__} ({value!r:.40})"
         ) from None
+    if tensor.is_complex():
+        raise ValueError("the input is of complex numbers; give real and imaginary parts as units")
+    return tensor
 
 
 def check_finite(tensor: Shaped[Tensor, "..."]) -> None:

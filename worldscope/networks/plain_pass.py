@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from worldscope.networks.bridged import run_bridge
+from worldscope.networks.digest import torch_hooks
 from worldscope.networks.hooked import HookPoint
 from worldscope.networks.one_pass import Enough
 
@@ -34,9 +35,13 @@ class PlainPass:
         """Whether all these are outputs of blocks."""
         return all(_BLOCK_OUTPUT.fullmatch(name) for name in names)
 
-    def shares(self, bridge: nn.Module) -> bool:
-        """Whether every weight of the bridge is still one of this model."""
-        return all(_memory(parameter) in self.memory for parameter in bridge.parameters())
+    def stands_for(self, bridge: Any) -> bool:
+        """Whether every weight of the bridge is still one of this model, and no torch hook is set.
+
+        A hook of torch, which would not be called here, may change what a bridge gives.
+        """
+        shared = all(_memory(parameter) in self.memory for parameter in bridge.parameters())
+        return shared and not torch_hooks(bridge.original_model)
 
     def __call__(
         self, symbols: Tensor, read: Collection[str], *, logits: bool
@@ -98,7 +103,7 @@ def plain_pass(
         return None
     plain = PlainPass(model, blocks.name)
     names = [name for name in points if plain.has([name])]
-    if not names or not plain.shares(bridge):
+    if not names or not plain.stands_for(bridge):
         return None
     with torch.no_grad():
         scores, reads = plain(symbols, names, logits=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from worldscope.networks.evaluation import in_evaluation
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
-from worldscope.networks.module_inputs import check_finite
+from worldscope.networks.module_inputs import as_tensor, check_finite
 from worldscope.networks.torch_recurrent import (
     Recurrent,
     recurrent_hooks,
@@ -48,7 +48,7 @@ class RecurrentModule(HookedNetwork):
         Raises:
             ValueError: If it is not of shape (time, d_in), or a number is not finite.
         """
-        sequence = torch.as_tensor(value, dtype=next(self.parameters()).dtype)
+        sequence = as_tensor(value).to(next(self.parameters()).dtype)
         wanted = self.module.input_size
         if sequence.ndim != 2 or sequence.shape[1] != wanted:
             raise ValueError(

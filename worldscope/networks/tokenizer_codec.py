@@ -93,7 +93,7 @@ class TokenizerCodec(Codec):
         encoding = self._reader.encode(text)
         special = np.array(encoding.special_tokens_mask, dtype=bool)
         offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-        offsets[special] = NOWHERE
+        offsets[special | (offsets[:, 0] == offsets[:, 1])] = NOWHERE
         return encoding.ids, offsets[:, 0], offsets[:, 1], special
 
     def _bytes(self, token: str) -> bytes:

@@ -226,6 +226,11 @@ class Trainer:
             ) from None
         network = load_network(folder)
         self._check_same(described, network)
+        if missing := self._wanted() - tensors.keys():
+            raise ValueError(
+                f"{folder} is not a whole checkpoint (it lacks {min(missing)}); copy it again or "
+                "remove it"
+            )
         self.network.load_state_dict(network.state_dict())
         self.state = tuple(tensors[f"state.{name}"] for name in self.network.state_names)
         adam = {
@@ -239,15 +244,16 @@ class Trainer:
     def _read_checkpoint(self, folder: Path) -> tuple[dict, dict[str, torch.Tensor]]:
         described = read_json(folder / "training.json")
         tensors = load_file(folder / "optimiser.safetensors", device=str(self.network.device))
-        wanted = {f"{name}.{key}" for name in self.trained for key in _MOMENTS}
-        wanted |= {f"state.{name}" for name in self.network.state_names}
         if not isinstance(described, dict):
             raise ValueError("training.json is not a JSON object")
-        missing = {"step", "config", "text"} - described.keys()
-        missing |= wanted - tensors.keys()
-        if missing:
+        if missing := {"step", "config", "text"} - described.keys():
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         return described, tensors
+
+    def _wanted(self) -> set[str]:
+        """What the state of the optimiser and of the network is called in a checkpoint."""
+        moments = {f"{name}.{key}" for name in self.trained for key in _MOMENTS}
+        return moments | {f"state.{name}" for name in self.network.state_names}
 
     def _check_same(self, described: dict, network: TrainableModel) -> None:
         """Refuses a checkpoint from which this training would not have come by itself."""

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
-from worldscope.networks.alone import check_read_alone
+from worldscope.networks.alone import check_read_alone, nearly_equal
 from worldscope.networks.axes import in_steps
-from worldscope.networks.digest import qualified
+from worldscope.networks.digest import described
 from worldscope.networks.evaluation import Watch, in_evaluation
 from worldscope.networks.following import check_time
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
@@ -61,9 +61,8 @@ class WrappedNetwork(HookedNetwork):
         return type(self.module).__name__
 
     def specification(self) -> str:
-        """See `HookedNetwork.specification`; what `wrap` was told, too, functions by their name."""
-        keywords = None if self.keywords is None else qualified(self.keywords)
-        return f"{super().specification()} timed={self.timed} keywords={keywords}"
+        """See `HookedNetwork.specification`; what `wrap` was told, too."""
+        return f"{super().specification()} timed={self.timed} keywords={described(self.keywords)}"
 
     def show(self, example: Any) -> None:
         """Runs an example once, so that every hook is known.
@@ -195,6 +194,7 @@ class WrappedNetwork(HookedNetwork):
         with self.one_thread:
             reads = self._read(inputs, lengths, names)
             if not self._edited:
+                self._check_again(reads, inputs, lengths)
                 self._check_reads(reads, inputs, lengths, ragged)
         counts = {name: acts.shape[1] for name, acts in reads.items()}
         if len(set(counts.values())) > 1:
@@ -203,6 +203,25 @@ class WrappedNetwork(HookedNetwork):
         (count,) = set(counts.values())
         self._steps[_key(inputs, names)] = count
         yield Piece(0, count, reads)
+
+    def _check_again(
+        self,
+        reads: Reads,
+        inputs: Shaped[Tensor, "batch ..."],
+        lengths: Int[np.ndarray, " batch"],
+    ) -> None:
+        """Checks once for each hook that a batch is read the second time as the first."""
+        if self._repeated >= reads.keys():
+            return
+        again = self._read(inputs, lengths, list(reads))
+        for name, acts in reads.items():
+            if not nearly_equal(acts, again[name]):
+                raise ValueError(
+                    f"{name} of the same inputs is another when they are read again: the module "
+                    "draws random numbers, or keeps something from one pass for the next; record "
+                    "a hook before that, or take it off"
+                )
+        self._repeated |= reads.keys()
 
     def _check_reads(
         self,
@@ -278,6 +297,11 @@ class WrappedNetwork(HookedNetwork):
                 output = self.module(*inputs, **keywords)
         except Enough:
             pass
+        if changed := self._watch.changed_weights():
+            raise ValueError(
+                f"a pass changes the module's weights, {changed[0]} for one, as nn.Embedding with "
+                "max_norm does: take that off"
+            )
         self._watch.look()
         self.runs += 1
         if enough is None:
@@ -306,12 +330,15 @@ class WrappedNetwork(HookedNetwork):
         """Forgets what was known of the module if it was changed."""
         if self._watch.changed():
             self._forget()
+            self._watch.look()
 
     def _forget(self) -> None:
         self._steps: dict[tuple[object, ...], int] = {}
         """Positions of an input, by what decides them."""
         self._checked: set[tuple[str, bool]] = set()
         """Hooks at which an input is read in a batch as alone, and whether it was padded there."""
+        self._repeated: set[str] = set()
+        """Hooks at which the same batch gives the same again."""
         self._followed: set[str] = set()
         """Hooks whose axis 1 is as long as the input whatever its length."""
         self.dtype = in_type_of(self.module, torch.empty(0)).dtype

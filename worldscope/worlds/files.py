@@ -1,7 +1,9 @@
 """Worlds from a file (jsonl, csv, parquet, txt, plain or gzipped) or from the hub by name."""
 
+import csv
 import gzip
 import json
+import math
 import re
 import zlib
 from collections.abc import Collection, Sequence
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".jsonl", ".csv", ".parquet", ".txt")
+_WHOLE = re.compile(r"-?(0|[1-9]\d*)")
+_DECIMAL = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _LIST_OR_NUMBER = re.compile(r"\s*(\[|\{|-?(0|[1-9]\d*)\s*$)")
 
 
@@ -51,8 +55,7 @@ def load_world(
     named = (text_column, label_column, group_column)
     columns = [*(column for column in named if column is not None), *keep]
     if path.exists():
-        as_text = [column for column in columns if column != label_column]
-        frame = _read_path(path, columns, as_text, keep)
+        frame = _read_path(path, columns, keep, label_column)
     elif path.suffix in (*SUFFIXES, ".gz") or path.is_absolute() or str(source).startswith("."):
         raise FileNotFoundError(f"there is no file {path}")
     else:
@@ -117,7 +120,7 @@ def read_hub(name: str, split: str) -> "pd.DataFrame":
 
 
 def _read_path(
-    path: Path, columns: Sequence[str], as_text: Collection[str], keep: Sequence[str]
+    path: Path, columns: Sequence[str], keep: Sequence[str], label_column: str | None
 ) -> "pd.DataFrame":
     import pandas as pd
 
@@ -127,13 +130,16 @@ def _read_path(
         if not named:
             raise FileNotFoundError(f"the folder {path} holds no {', '.join(SUFFIXES)} file")
         files = sorted(named)
-    tables = [read_table(file, as_text) for file in files]
+    tables = [read_table(file, columns) for file in files]
     for file, table in zip(files, tables, strict=True):
         _check_columns(table, columns, file)
         if file.name.removesuffix(".gz").endswith(".csv"):
             for column in keep:
                 cells = enumerate(table[column])
                 table[column] = [_parse_cell(file, column, row, cell) for row, cell in cells]
+            if label_column is not None:
+                labels = _parse_labels(list(table[label_column]))
+                table[label_column] = pd.Series(labels, dtype=object)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -178,10 +184,11 @@ def _parse_parquet(path: Path) -> "pd.DataFrame":
 def _parse_csv(path: Path, as_text: Collection[str]) -> "pd.DataFrame":
     import pandas as pd
 
-    text = StringIO(_read_text(path))
+    text = _read_text(path)
+    _check_header(path, text)
     try:
         frame = pd.read_csv(
-            text,
+            StringIO(text),
             dtype={column: str for column in as_text},
             keep_default_na=False,
             na_values=[""],
@@ -194,6 +201,23 @@ def _parse_csv(path: Path, as_text: Collection[str]) -> "pd.DataFrame":
             f"{path} line 2 has more cells than the header; put quotes around text with commas"
         )
     return frame
+
+
+def _check_header(path: Path, text: str) -> None:
+    names = next(csv.reader(StringIO(text, newline="")), [])
+    for name in names:
+        if name and names.count(name) > 1:
+            raise ValueError(f"{path} has {names.count(name)} columns {name!r}; rename all but one")
+
+
+def _parse_labels(cells: Sequence[Any]) -> list[Any]:
+    """Numbers where every cell is one in its usual form, so that no two classes become one."""
+    known = {cell for cell in cells if isinstance(cell, str)}
+    for form, number in ((_WHOLE, int), (_DECIMAL, float)):
+        usual = all(form.fullmatch(cell) for cell in known)
+        if usual and len({number(cell) for cell in known} - {math.inf}) == len(known):
+            return [number(cell) if cell in known else None for cell in cells]
+    return [cell if cell in known else None for cell in cells]
 
 
 def _parse_cell(path: Path, column: str, row: int, cell: Any) -> Any:
@@ -278,6 +302,8 @@ def _kept(frame: "pd.DataFrame", column: str) -> list:
 
     cells = frame[column].convert_dtypes()  # whole numbers beside nulls are whole again
     values = [None if gone else cell for cell, gone in zip(cells, cells.isna(), strict=True)]
+    if any(isinstance(value, list) for value in values):  # one alone needs no list
+        values = [v if v is None or isinstance(v, list) else [v] for v in values]
     try:
         return pa.array(values).to_pylist()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -286,7 +312,9 @@ def _kept(frame: "pd.DataFrame", column: str) -> list:
 
 def _labels(frame: "pd.DataFrame", column: str) -> tuple[list[int | None], tuple[str, ...]]:
     """Index of each row's class, and the names of the classes."""
-    values = frame[column].convert_dtypes()  # whole numbers beside nulls are whole again
+    values = frame[column]
+    if values.dtype != object:  # else they are as they were read
+        values = values.convert_dtypes()  # whole numbers beside nulls are whole again
     try:
         classes = sorted(values.dropna().unique())
     except TypeError:

@@ -20,7 +20,10 @@ class State:
     kind: Kind
     """What its values are."""
     level: Level = "sequence"
-    """What carries one value: the whole input, each position, or a span of characters."""
+    """What carries one value: the whole input, each position, or a span of characters.
+
+    Where spans overlap, the shortest decides; of equally long ones, that which begins last.
+    """
     unit: str | None = None
     """Unit of measurement, if it has one."""
     classes: tuple[str, ...] = ()

@@ -126,7 +126,7 @@ def test_another_name_of_the_network_finds_a_hook(
     others = {alias: name for alias, name in gpt.aliases.items() if name in store.hooks}
     assert len(others) > 1
     assert {alias: store.hook_name(alias) for alias in others} == others
-    with pytest.raises(LookupError, match="no single hook 'hook_resid_post'; it has blocks.0.hook"):
+    with pytest.raises(LookupError, match="no hook 'hook_resid_post'; it has blocks.0.hook"):
         store.acts("hook_resid_post")
 
 
@@ -208,9 +208,9 @@ def test_a_store_goes_to_another_process_without_its_rows(store: ActivationStore
 
 
 def test_what_is_not_there_is_named(store: ActivationStore) -> None:
-    with pytest.raises(LookupError, match=r"no single hook 'hook_q'.*hook_c"):
+    with pytest.raises(LookupError, match=r"no hook 'hook_q'.*hook_c"):
         store.acts("hook_q")
-    with pytest.raises(LookupError, match="no single hook None"):
+    with pytest.raises(LookupError, match="several hooks; name one of"):
         store.acts()
     with pytest.raises(LookupError, match=r"no column 'x'.*group"):
         store.rows(["x"])
@@ -233,8 +233,8 @@ def test_verify_names_what_is_damaged(network: MLSTM, world: World, tmp_path: Pa
     shard.write_bytes(data)
     (tmp_path / store.manifest.shards[1].rows).unlink()
     assert store.verify() == [
-        "shard-00000.safetensors has changed since it was written",
-        "rows-00001.parquet is missing",
+        "shard-00000.safetensors has changed since it was written: delete it, and collect again",
+        "rows-00001.parquet is missing: collect again",
     ]
     shard.write_bytes(data[:50])
     with pytest.raises(ValueError, match=r"shard-00000\.safetensors is truncated"):
@@ -261,7 +261,10 @@ def test_a_shard_that_is_missing_is_named(network: MLSTM, world: World, tmp_path
         next(iter(found.batches(10)))
     with pytest.raises(FileNotFoundError, match=r"rows-00001\.parquet is missing"):
         found.rows()
-    assert found.verify() == ["shard-00001.safetensors is missing", "rows-00001.parquet is missing"]
+    assert found.verify() == [
+        "shard-00001.safetensors is missing: collect again",
+        "rows-00001.parquet is missing: collect again",
+    ]
 
 
 def test_a_store_without_rows_yet_has_none(network: MLSTM, world: World, tmp_path: Path) -> None:

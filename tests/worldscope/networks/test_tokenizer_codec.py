@@ -17,6 +17,7 @@ from tokenizers import (
     trainers,
 )
 
+from worldscope.networks.codecs import NOWHERE
 from worldscope.networks.tokenizer_codec import TokenizerCodec, load_tokenizer_codec
 
 
@@ -174,3 +175,21 @@ def test_an_added_token_outside_of_the_network_is_refused() -> None:
     with pytest.raises(ValueError, match=rf"gives the symbol {size} \('<pad>'\)"):
         TokenizerCodec(tokenizer, size)
     assert TokenizerCodec(tokenizer, size + 1).unused == []
+
+
+def test_a_token_that_the_tokenizer_places_on_nothing_is_nowhere() -> None:
+    """With trim_offsets a space has an empty place."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.post_processor = processors.ByteLevel(trim_offsets=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=256,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([], trainer)
+    codec = TokenizerCodec(transformers.PreTrainedTokenizerFast(tokenizer_object=made))
+    found = codec.locate("a  b")
+    assert found.starts.tolist() == [0, NOWHERE, NOWHERE, 3]
+    assert found.ends.tolist() == [1, NOWHERE, NOWHERE, 4]
+    assert not found.special.any()

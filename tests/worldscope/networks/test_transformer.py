@@ -327,3 +327,15 @@ def test_the_loss_is_that_of_each_symbol_after_the_first(gpt: Transformer) -> No
     losses = gpt.loss(symbols)
     assert losses.shape == (3, 11)
     assert float(losses.sum()) == pytest.approx(gpt.stream_nats(symbols), rel=1e-5)
+
+
+def test_a_training_of_another_depth_is_refused_and_its_checkpoint_called_whole(
+    tmp_path: Path,
+) -> None:
+    trained(tmp_path, until=2)
+    corpus = pack(TEXTS, BytesCodec(), seed=0)
+    for n_layers in (1, 3):
+        deeper = Transformer(replace(CONFIG, n_layers=n_layers), BytesCodec())
+        with pytest.raises(ValueError, match="was trained with network .*n_layers=2") as caught:
+            Trainer(deeper, corpus, corpus, TRAINING, tmp_path)
+        assert "\n" not in str(caught.value)

@@ -241,8 +241,8 @@ def test_a_pass_is_run_once_where_once_is_enough(tmp_path: Any) -> None:
     assert module.sizes == [3] * 5, "an example is one pass"
     module.sizes.clear()
     collect(network, [np.zeros((5, 4))] * 12, "hook_out", tmp_path / "a", batch_positions=20)
-    assert module.sizes == [1, 1, 4, 1, 4, 4], (
-        "for the shapes, with a step less, each batch, and once an input alone"
+    assert module.sizes == [1, 1, 1, 4, 1, 4, 4], (
+        "for the shapes, again, with a step less, each batch, and once an input alone"
     )
 
 
@@ -253,9 +253,9 @@ def test_collecting_checks_padding_once_and_finds_positions_once_for_each_shape(
     network = wrap(module, pads=True, keywords=keep)
     data = [np.zeros((n, 4)) for n in (5, 4) * 6]
     collect(network, data, "hook_out", tmp_path / "a", batch_positions=40)
-    assert sum(module.sizes) == 12 + 2 + 2
-    assert module.sizes.count(1) == 4, (
-        "for the shapes, with a step less, beside equals, and beside longer ones"
+    assert sum(module.sizes) == 12 + 3 + 2
+    assert module.sizes.count(1) == 5, (
+        "for the shapes, again, with a step less, beside equals, and beside longer ones"
     )
     images = Counted(nn.Conv2d(1, 2, 2))
     shapes = [(1, 4, 4), (1, 4, 6)] * 6
@@ -263,4 +263,4 @@ def test_collecting_checks_padding_once_and_finds_positions_once_for_each_shape(
         wrap(images, timed=False), [np.zeros(shape) for shape in shapes], "hook_out",
         tmp_path / "b", batch_positions=54, window=6,
     )  # fmt: skip
-    assert sum(images.sizes) == 12 + 2 + 1 + 1
+    assert sum(images.sizes) == 12 + 2 + 1 + 2

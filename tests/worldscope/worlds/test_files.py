@@ -154,7 +154,7 @@ def test_only_whole_numbers_and_lists_of_a_csv_are_read_as_such(tmp_path: Path) 
             "code",
             "a.csv row 0 of column 'code' is .*, which is not JSON",
         ),
-        (("3", '"[0, 1]"'), "code", "column 'code' mixes kinds of values: "),
+        (("3", "three"), "code", "column 'code' mixes kinds of values: "),
         (("3", "4"), "text", "column 'text' cannot be kept: the world has one of that name"),
     ],
 )
@@ -164,6 +164,39 @@ def test_a_column_that_cannot_be_kept_is_refused(
     path = write(tmp_path / "a.csv", f"text,code\na,{cells[0]}\nb,{cells[1]}\n")
     with pytest.raises(ValueError, match=said):
         load_world(path, keep=[keep])
+
+
+def test_one_value_beside_lists_is_a_list_of_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'text,code\na,3\nb,"[0, 1]"\nc,\n')
+    assert load_world(path, keep=["code"]).values("code") == [[3], [0, 1], None]
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels", "classes"),
+    [
+        (["01", "1", "10"], [0, 1, 2], ("01", "1", "10")),
+        (["10", "9", ""], [1, 0, None], ("9", "10")),
+        (["true", "True", "FALSE"], [2, 1, 0], ("FALSE", "True", "true")),
+        (["9007199254740993", "", "9007199254740992"], [1, None, 0],
+         ("9007199254740992", "9007199254740993")),
+        (["1.5", "-2", "10"], [1, 0, 2], ("-2.0", "1.5", "10.0")),
+        (["1.50", "1.5", "2"], [1, 0, 2], ("1.5", "1.50", "2")),
+        (["9" * 400, "1.5", "2"], [2, 0, 1], ("1.5", "2", "9" * 400)),
+    ],
+)  # fmt: skip
+def test_cells_that_differ_are_classes_that_differ(
+    tmp_path: Path, cells: list[str], labels: list[int | None], classes: tuple[str, ...]
+) -> None:
+    path = write(tmp_path / "a.csv", "text,label\n" + "".join(f"a,{cell}\n" for cell in cells))
+    world = load_world(path, label_column="label")
+    assert world.values("label") == labels
+    assert world.states[0].classes == classes
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", 'text,label,"label"\na,1,2\nb,2,1\n')
+    with pytest.raises(ValueError, match=r"a.csv has 2 columns 'label'; rename all but one"):
+        load_world(path, label_column="label")
 
 
 def test_a_row_without_a_group_column_is_called_by_its_number_in_any_draw(tmp_path: Path) -> None:
