@@ -41,10 +41,12 @@ def wrap(
         mask = lambda x, n: {"attention_mask": np.arange(x.shape[1]) < n[:, None]}
         net = ws.wrap(bert, torch.zeros(1, 3, dtype=torch.long), pads=True, keywords=mask)
 
-    The digest is of what the module computes: of `timed` and, by their names, of `keywords` and of
-    the hooks of torch that the module has itself. A buffer that it registers in its first pass
-    stays and counts; an example has it there from the start. One thread at a time may use the
-    network, and the module.
+    The digest is of what the module computes: of its weights and buffers, of what else it holds
+    under names without an underscore, of the methods of classes that are not torch's (as this
+    version of Python compiles them), of `timed` and `keywords` and, by their names, of the hooks
+    of torch that the module has itself. A buffer that it registers in its first pass stays and
+    counts; an example has it there from the start. One thread at a time may use the network, and
+    the module.
 
     Args:
         module: What to wrap; it is called with a batch (batch, …) and what `keywords` gives.
