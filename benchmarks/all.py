@@ -4,6 +4,8 @@ from benchmarks import (
     collect,
     collect_memory,
     collect_peers,
+    probe_sweep,
+    rank_units,
     read_states,
     shuffled_read,
     train_mlstm,
@@ -16,4 +18,6 @@ ALL = [
     collect_peers.rows,
     collect_memory.rows,
     shuffled_read.rows,
+    rank_units.rows,
+    probe_sweep.rows,
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int, Integer
 
+from probes.ksparse_parts import check_ks, powers_of_two
 from probes.linear import LinearProbe
 from probes.logistic import STRENGTHS, fit_l2_path
 from probes.ranking import RankBy, rank_units
@@ -59,10 +60,8 @@ def ksparse_curve(
         ValueError: As `fit_l1_path`, or if a k is not between 1 and the number of units.
     """
     ranked = rank_units(train_acts, train_labels).order(by)
-    ks = _powers_of_two(len(ranked)) if ks is None else ks
-    for k in ks:
-        if not 1 <= k <= len(ranked):
-            raise ValueError(f"k is {k}: it must be between 1 and the {len(ranked)} units.")
+    ks = powers_of_two(len(ranked)) if ks is None else ks
+    check_ks(ks, len(ranked))
     curve = []
     for k in ks:
         units = ranked[:k]
@@ -99,7 +98,3 @@ def participation_ratio(weight: Float[np.ndarray, " d"], sd: Float[np.ndarray, "
         raise ValueError("No unit has a weight and moves: the probe's variance lies nowhere.")
     share = variance / total
     return float(1 / (share**2).sum())
-
-
-def _powers_of_two(units: int) -> list[int]:
-    return [2**power for power in range(units.bit_length()) if 2**power < units] + [units]

@@ -73,7 +73,7 @@ def test_more_units_than_fit_in_a_block_are_ranked_in_order(
     random = np.random.default_rng(0)
     acts, labels = random.normal(size=(50, 11)), random.integers(2, size=50)
     whole = rank_units(acts, labels)
-    monkeypatch.setattr("probes.ranking._CELLS", 150)
+    monkeypatch.setattr("probes.unit_blocks._CELLS", 150)
     in_blocks = rank_units(acts, labels)
     for name in ("auroc", "accuracy", "threshold", "sign"):
         assert (getattr(whole, name) == getattr(in_blocks, name)).all()
