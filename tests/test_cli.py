@@ -308,3 +308,17 @@ def test_the_package_runs_as_a_module_and_ends_quietly_when_its_reader_does() ->
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("name")
     assert not done.stderr
+
+
+def test_the_group_of_an_option_needs_no_name(
+    capsys: pytest.CaptureFixture[str], network: Path, labelled: Path, tmp_path: Path
+) -> None:
+    from worldscope.activations.store import load_store
+
+    command = ["collect", "--network", str(network), "--data", str(labelled), "--hooks", "hook_c"]
+    command += ["--text-column", "body", "--limit", "5"]
+    for number, options in enumerate((["--positions", "last"], ["--positions=last"])):
+        out = str(tmp_path / str(number))
+        assert run(capsys, *command, "--out", out, *options, "--batch-positions", "64")[0] == 0
+        settings = load_store(out).manifest.source.settings
+        assert (settings["positions"], settings["batch_positions"]) == ("last", 64)

@@ -7,7 +7,7 @@ imported inside it, so that `--help` answers at once.
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -308,6 +308,12 @@ _SUBJECTS = {
     ("store", "verify"): "--folder",
 }
 """Options whose name may be left out, straight after the command."""
+_GROUPS = {
+    ("collect",): ("read", ReadSettings),
+    ("train", "mlstm"): ("training", TrainConfig),
+    ("train", "transformer"): ("training", TrainConfig),
+}
+"""Groups whose name may be left out before an option: `--positions` is `--read.positions`."""
 
 
 class DashedParser(ArgumentParser):
@@ -336,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; what the user can mend is said in one sentence, without a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        auto_cli(COMMANDS, args=_with_subject(given), **_PARSER)
+        auto_cli(COMMANDS, args=_with_group(_with_subject(given)), **_PARSER)
         sys.stdout.flush()
     except BrokenPipeError:  # what reads us, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -357,6 +363,18 @@ def _with_subject(arguments: list[str]) -> list[str]:
         rest = arguments[len(command) :]
         if tuple(arguments[: len(command)]) == command and rest and not rest[0].startswith("-"):
             return [*command, option, *rest]
+    return arguments
+
+
+def _with_group(arguments: list[str]) -> list[str]:
+    """`collect --positions last` as `collect --read.positions last`."""
+    for command, (group, settings) in _GROUPS.items():
+        if tuple(arguments[: len(command)]) == command:
+            short = {f"--{field.name.replace('_', '-')}" for field in fields(settings)}
+            return [
+                f"--{group}.{argument[2:]}" if argument.partition("=")[0] in short else argument
+                for argument in arguments
+            ]
     return arguments
 
 
