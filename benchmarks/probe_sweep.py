@@ -31,7 +31,7 @@ Cell = tuple[int, int, int]
 
 def rows(quick: bool) -> Iterator[Row]:
     """Against the default tolerance, and against the loosest that gives the same loss."""
-    sweep = Sweep(2, 2_000, 64) if quick else Sweep(12, 50_000, 768)
+    sweep = Sweep(2, 5_000, 32) if quick else Sweep(12, 50_000, 768)
     losses = sweep.ours()
     apart = {tol: sweep.apart(losses, tol) for tol in TOLERANCES}
     loosest = next((tol for tol in TOLERANCES if apart[tol] <= SAME), TOLERANCES[-1])
