@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from worldscope.activations.memory import Memory
+from worldscope.activations.named import Named
 from worldscope.activations.permutation import Permutation
 from worldscope.activations.pools import Pools
 from worldscope.activations.settings import check_whole
@@ -29,9 +30,9 @@ class RowBatch:
 
     rows: Int[np.ndarray, " n"]
     """Which rows of the store."""
-    acts: dict[str, Float[Tensor, "n ..."]]
+    acts: Named[Float[Tensor, "n ..."]]
     """Activations by canonical hook name."""
-    labels: dict[str, Shaped[np.ndarray, "n ..."]]
+    labels: Named[Shaped[np.ndarray, "n ..."]]
     """What is known of the rows, by column; see `ActivationStore.labels`."""
 
 
@@ -114,7 +115,7 @@ class Batches:
             for name in self.hooks
         }
         labels = {column: values[rows] for column, values in self.labels.items()}
-        return RowBatch(rows, acts, labels)
+        return RowBatch(rows, Named(acts), Named(labels))
 
     @property
     def cursor(self) -> dict[str, Any]:

@@ -6,11 +6,15 @@ from contextlib import contextmanager
 from jaxtyping import Float
 from torch import Tensor
 
+from worldscope.activations.named import MissingName
 from worldscope.networks.hooked import HookedNetwork, NamesFilter
 
 
 class Captured(Mapping[str, Float[Tensor, "batch ..."]]):
-    """Activations by hook name, after edits; aliases and ends of names are accepted."""
+    """Activations by hook name, after edits; aliases and ends of names are accepted.
+
+    Another name is a `KeyError` whose sentence says what was captured.
+    """
 
     def __init__(self, network: HookedNetwork, passes: Sequence[Mapping[str, Tensor]]):
         """See `capture`."""
@@ -19,9 +23,13 @@ class Captured(Mapping[str, Float[Tensor, "batch ..."]]):
         """Activations of every forward pass, by canonical hook name."""
 
     def __getitem__(self, hook: str) -> Float[Tensor, "batch ..."]:
-        acts, name = self._only(), self.network.hook_name(hook)
+        acts = self._only()
+        try:
+            name = self.network.hook_name(hook)
+        except LookupError as error:
+            raise MissingName(str(error)) from None
         if name not in acts:
-            raise LookupError(f"{name} was not captured; {', '.join(acts)} were: name it, too")
+            raise MissingName(f"{name} was not captured; {', '.join(acts)} were: name it, too")
         return acts[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -20,7 +20,6 @@ from tqdm.auto import tqdm
 
 from worldscope.activations.allocator import keeping_freed_memory
 from worldscope.activations.inputs import Data, as_inputs
-from worldscope.activations.joining import digest_inputs
 from worldscope.activations.manifest import (
     FILE,
     Manifest,
@@ -123,11 +122,12 @@ def _described(reader: Reader, dtype: str, shard_mb: float) -> Manifest:
     network, inputs = reader.network, reader.inputs
     shapes = reader.row_shapes()
     numbers = sum(int(np.prod(shape)) for shape in shapes.values())
+    digests = inputs.digests()
     source = Source(
         network=network.digest,
         codec=network.codec.digest if isinstance(network, LanguageModel) else None,
         arithmetic=type_name(network.dtype),
-        data=inputs.digest(),
+        data=digests.data,
         inputs=len(inputs),
         hooks={name: list(shape) for name, shape in shapes.items()},
         dtype=dtype,
@@ -138,7 +138,7 @@ def _described(reader: Reader, dtype: str, shard_mb: float) -> Manifest:
     notes = {
         "network": network.name or type(network).__name__,
         "data": inputs.name,
-        "inputs": digest_inputs(inputs),
+        "inputs": digests.inputs,
         "positions": reader.settings.positions,
         "aliases": {alias: name for alias, name in network.aliases.items() if name in shapes},
     }

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +29,15 @@ class Window:
     """Unit of splitting of each."""
     columns: dict[str, list]
     """Ground truth, and the column that chooses positions, by name."""
+
+
+class Digests(NamedTuple):
+    """Sixteen hexadecimal digits each."""
+
+    data: str
+    """Equal exactly when all inputs, groups and labels are."""
+    inputs: str
+    """Equal exactly when the inputs are, whatever is known of them."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +78,21 @@ class Inputs:
         for first in range(0, len(self), size):
             yield self.window(first, size)
 
-    def digest(self) -> str:
-        """Sixteen hexadecimal digits: equal exactly when all inputs, groups and labels are."""
-        total = xxhash.xxh3_64()
+    def digests(self) -> Digests:
+        """What tells this data from other data.
+
+        Raises:
+            ValueError: If an input is no array of numbers; the row is named.
+        """
+        everything, inputs = xxhash.xxh3_64(), xxhash.xxh3_64()
         for window in self.windows(1024):
             for place, value in enumerate(window.values):
-                naming_row(window.first + place, lambda v=value: add_value(total, v))
+                content = naming_row(window.first + place, lambda v=value: _content(v))
                 known = {name: values[place] for name, values in window.columns.items()}
-                total.update(_JSON.encode([window.groups[place], known]).encode())
-        return total.hexdigest()
+                inputs.update(content)
+                everything.update(content)
+                everything.update(_JSON.encode([window.groups[place], known]).encode())
+        return Digests(everything.hexdigest(), inputs.hexdigest())
 
 
 def as_inputs(data: Data, *, column: str | None = None) -> Inputs:
@@ -146,11 +161,11 @@ def _groups(first: int, groups: Sequence[Any]) -> list[str]:
     return [str(group) for group in groups]
 
 
-def add_value(total: "xxhash.xxh3_64", value: Any) -> None:
+def _content(value: Any) -> bytes:
+    """An input as bytes that no other has."""
     if isinstance(value, str):
         data = value.encode("utf-8", "surrogatepass")
-        total.update(len(data).to_bytes(8, "little") + data)
-        return
+        return len(data).to_bytes(8, "little") + data
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         if value.dtype == torch.bfloat16:  # which numpy lacks; no array of a user's has fields
@@ -158,5 +173,4 @@ def add_value(total: "xxhash.xxh3_64", value: Any) -> None:
     array = np.ascontiguousarray(value)
     if array.dtype.hasobject:
         raise ValueError(f"the input {value!r:.60} is no array of numbers")
-    total.update(f"{array.dtype}{array.shape}".encode())
-    total.update(array.tobytes())
+    return f"{array.dtype}{array.shape}".encode() + array.tobytes()

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 from jaxtyping import Int
 
-from worldscope.activations.inputs import Data, Inputs, Window, add_value, as_inputs
-from worldscope.activations.labels import naming_row
+from worldscope.activations.inputs import Data, Inputs, Window, as_inputs
 from worldscope.activations.settings import ReadSettings
 from worldscope.activations.windows import (
     Position,
@@ -28,15 +26,6 @@ from worldscope.worlds.world import World
 
 if TYPE_CHECKING:
     from worldscope.activations.store import ActivationStore
-
-
-def digest_inputs(inputs: Inputs) -> str:
-    """Sixteen hexadecimal digits: equal exactly when the inputs are, whatever is known of them."""
-    total = xxhash.xxh3_64()
-    for window in inputs.windows(1024):
-        for place, value in enumerate(window.values):
-            naming_row(window.first + place, lambda v=value: add_value(total, v))
-    return total.hexdigest()
 
 
 def check_rows(store: "ActivationStore", data: Data, network: HookedNetwork | None) -> None:
@@ -74,7 +63,7 @@ def _check_source(store: "ActivationStore", inputs: Inputs, network: HookedNetwo
     source, notes = store.manifest.source, store.manifest.notes
     compared: list[tuple[str, Any, Any]] = [
         ("number of inputs", source.inputs, len(inputs)),
-        ("digest of the inputs", notes.get("inputs"), digest_inputs(inputs)),
+        ("digest of the inputs", notes.get("inputs"), inputs.digests().inputs),
     ]
     if network is not None:
         codec = network.codec.digest if isinstance(network, LanguageModel) else None

@@ -1,33 +1,21 @@
 """An activation store: rows of activations on disk, read without loading them."""
 
 import math
-import mmap
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from worldscope.activations.manifest import Manifest, Shard, read_manifest
-from worldscope.activations.mapped import MappedRows
-from worldscope.activations.memory import available_memory
+from worldscope.activations.manifest import Manifest, read_manifest
+from worldscope.activations.rows import RowTable, as_array
 from worldscope.activations.settings import torch_dtype
-from worldscope.activations.shards import (
-    Place,
-    advise,
-    checksum,
-    map_acts,
-    map_shard,
-    read_ahead,
-    read_places,
-    read_rows,
-    read_schema,
-)
+from worldscope.activations.shards import checksum
+from worldscope.activations.stored import StoredActs
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,9 +23,6 @@ if TYPE_CHECKING:
     from worldscope.activations.batches import Batches
     from worldscope.activations.inputs import Data
     from worldscope.networks.hooked import HookedNetwork
-
-
-_OF_A_PROCESS = ("_maps", "_mapped_rows", "places")
 
 
 class ActivationStore:
@@ -50,8 +35,13 @@ class ActivationStore:
     def __init__(self, folder: Path, manifest: Manifest, joined: pa.Table | None = None):
         """See `load_store`, and for what is joined to the table of rows, `with_labels`."""
         self.folder, self.manifest = folder, manifest
-        self.joined = pa.table({}) if joined is None else joined
-        self.shard_starts = np.cumsum([0, *(shard.n_rows for shard in manifest.shards)])
+        self.table = RowTable(folder, manifest.shards, pa.table({}) if joined is None else joined)
+        self.stored = StoredActs(folder, manifest)
+
+    @property
+    def shard_starts(self) -> Int[np.ndarray, " starts"]:
+        """Row with which each shard begins, and the number of rows."""
+        return self.stored.starts
 
     def __len__(self) -> int:
         return int(self.shard_starts[-1])
@@ -85,9 +75,7 @@ class ActivationStore:
     @property
     def columns(self) -> list[str]:
         """Names of what is known of each row."""
-        shards = self.manifest.shards[:1]
-        own = [name for shard in shards for name in read_schema(self.folder / shard.rows)]
-        return [*own, *self.joined.column_names]
+        return self.table.columns
 
     def acts(
         self, hook: str | None = None, start: int = 0, stop: int | None = None
@@ -109,13 +97,7 @@ class ActivationStore:
         """
         name = self.hook_name(hook)
         start, stop = self._range(start, stop)
-        parts = [
-            map_acts(self._file(shard), self.places[shard][name])[first:last]
-            for shard, first, last in self._parts(start, stop)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return torch.cat(parts) if parts else self._new(name, 0)
+        return self.stored.read(name, start, stop)
 
     def gather(
         self,
@@ -144,22 +126,19 @@ class ActivationStore:
             raise IndexError(
                 f"rows {rows.min()} to {rows.max()} are not among the {len(self):,} of the store"
             )
-        out = self._new(name, len(rows)) if out is None else out
-        numbers = rows.astype(np.int64, copy=False)
-        return self._mapped_rows[name].gather(numbers, out) if len(rows) else out
+        out = self.stored.new(name, len(rows)) if out is None else out
+        return self.stored.gather(name, rows.astype(np.int64, copy=False), out)
 
     def advise(self, hook: str, shard: int, first: int, n: int) -> None:
         """Has the system begin to read `n` rows of a shard, from its row `first` on."""
-        advise(self._maps[shard], self.places[shard][hook], first, n)
+        self.stored.advise(hook, shard, first, n)
 
     def bring_in(self) -> None:
         """Reads the shards into the page cache in the order on disk, if memory has room for them.
 
         Reading rows at random is then as fast as memory; it takes no memory of the process's own.
         """
-        if sum(map(len, self._maps)) < 0.8 * available_memory():
-            for shard, mapped in enumerate(self._maps):
-                read_ahead(mapped, self._file(shard))
+        self.stored.bring_in()
 
     def rows(
         self, columns: str | Sequence[str] | None = None, start: int = 0, stop: int | None = None
@@ -179,26 +158,7 @@ class ActivationStore:
             LookupError: If there is no such column.
         """
         start, stop = self._range(start, stop)
-        columns = [columns] if isinstance(columns, str) else columns
-        names = self.columns if columns is None else columns
-        for column in names:
-            if column not in self.columns:
-                raise LookupError(
-                    f"the store has no column {column!r}; it has {', '.join(self.columns)}"
-                )
-        own = [name for name in names if name not in self.joined.column_names]
-        table = self._own_rows(own, start, stop) if own else pa.table({})
-        joined = self.joined.slice(start, stop - start)
-        return pa.table({name: (table if name in own else joined).column(name) for name in names})
-
-    def _own_rows(self, columns: Sequence[str], start: int, stop: int) -> pa.Table:
-        first = int(np.searchsorted(self.shard_starts, start, side="right")) - 1
-        last = int(np.searchsorted(self.shard_starts, stop, side="left"))
-        last = min(max(last, first + 1), len(self.manifest.shards))
-        first = min(first, last - 1)
-        files = [self.folder / shard.rows for shard in self.manifest.shards[first:last]]
-        table = read_rows(files, columns)
-        return table.slice(start - int(self.shard_starts[first]), stop - start)
+        return self.table.read([columns] if isinstance(columns, str) else columns, start, stop)
 
     def labels(self, column: str) -> Shaped[np.ndarray, "rows ..."]:
         """A column of `rows`, such as a state: a value for every row.
@@ -210,16 +170,7 @@ class ActivationStore:
             LookupError: If there is no such column.
             ValueError: If it holds vectors of different lengths.
         """
-        values = self.rows([column]).column(column)
-        if not pa.types.is_list(values.type):
-            return values.to_numpy(zero_copy_only=False)
-        known = values.drop_null().combine_chunks()
-        lengths = np.diff(known.offsets.to_numpy())
-        if len(set(lengths)) > 1:
-            raise ValueError(f"{column!r} holds vectors of different lengths; see `rows`")
-        stacked = np.full((len(values), lengths.max(initial=0)), np.nan)
-        stacked[values.is_valid().to_numpy()] = known.flatten().to_numpy().reshape(len(known), -1)
-        return stacked
+        return as_array(column, self.rows([column]).column(column))
 
     def batches(
         self,
@@ -273,7 +224,9 @@ class ActivationStore:
 
         The activations stay in the store, and a row's are read when it is asked for: as torch
         tensors, or as another `with_format` asks. Arrow has no bfloat16: the columns of a bfloat16
-        store are made by a transform, which another format and `save_to_disk` cannot go on from.
+        store are made by a transform, which another format leaves out and `save_to_disk` refuses.
+        `.map(lambda rows: rows, batched=True, cache_file_name=…).with_format("torch")` has them in
+        a file as float32, the same numbers, and from there in every format, and to be saved.
         """
         from worldscope.activations.table import as_dataset
 
@@ -336,9 +289,7 @@ class ActivationStore:
         for name in table.column_names:
             if name in (*self.columns, *self.hooks):
                 raise ValueError(f"the store has {name!r} already; rename the column")
-        joined = [*zip(self.joined.column_names, self.joined.columns, strict=True)]
-        joined += zip(table.column_names, table.columns, strict=True)
-        return ActivationStore(self.folder, self.manifest, pa.table(dict(joined)))
+        return ActivationStore(self.folder, self.manifest, self.table.with_columns(table))
 
     def verify(self) -> list[str]:
         """What is damaged, a sentence each; nothing if the store is whole."""
@@ -377,64 +328,11 @@ class ActivationStore:
             raise LookupError(f"the store has {several} {hook!r}; it has {', '.join(names)}")
         return found[0]
 
-    @cached_property
-    def _maps(self) -> list[mmap.mmap]:
-        return [map_shard(self._file(shard)) for shard in range(len(self.places))]
-
-    @cached_property
-    def _mapped_rows(self) -> dict[str, MappedRows]:
-        return {
-            name: MappedRows(self._maps, [places[name] for places in self.places])
-            for name in self.hooks
-        }
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For another process, which maps the shards itself."""
-        return {name: value for name, value in vars(self).items() if name not in _OF_A_PROCESS}
-
-    @cached_property
-    def places(self) -> list[dict[str, Place]]:
-        """Where the tensors of every shard lie in its file, by hook.
-
-        Raises:
-            ValueError: If a shard is damaged, or not of the shape that the manifest says.
-        """
-        return [self._checked_places(shard) for shard in self.manifest.shards]
-
-    def _checked_places(self, shard: Shard) -> dict[str, Place]:
-        file = self.folder / shard.acts
-        places = read_places(file)
-        for name, shape in self.manifest.source.hooks.items():
-            found = places[name].shape if name in places else None
-            if found != (shard.n_rows, *shape):
-                raise ValueError(
-                    f"{file} holds {name} as {found}, not {(shard.n_rows, *shape)}; it is not of "
-                    "this store"
-                )
-        return places
-
-    def _file(self, shard: int) -> Path:
-        return self.folder / self.manifest.shards[shard].acts
-
-    def _new(self, name: str, rows: int) -> Tensor:
-        return torch.empty(rows, *self.row_shape(name), dtype=self.dtype)
-
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         stop = len(self) if stop is None else stop
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"rows {start} to {stop} are not among the {len(self):,} of the store")
         return start, stop
-
-    def _parts(self, start: int, stop: int) -> list[tuple[int, int, int]]:
-        """Shard, first and last row within it, of everything in a range."""
-        parts = []
-        for shard, (low, high) in enumerate(
-            zip(self.shard_starts[:-1], self.shard_starts[1:], strict=True)
-        ):
-            first, last = max(start, int(low)), min(stop, int(high))
-            if first < last:
-                parts.append((shard, first - int(low), last - int(low)))
-        return parts
 
 
 def load_store(folder: str | Path) -> ActivationStore:

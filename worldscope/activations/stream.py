@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from worldscope.activations.allocator import keeping_freed_memory
 from worldscope.activations.inputs import Data, as_inputs
+from worldscope.activations.named import Named
 from worldscope.activations.reader import Cursor, Reader, Work
 from worldscope.activations.settings import read_settings, torch_dtype
 from worldscope.networks.hooked import HookedNetwork
@@ -21,7 +22,7 @@ from worldscope.networks.hooked import HookedNetwork
 class ActivationBatch:
     """Rows of activations, fresh from the network."""
 
-    acts: dict[str, Float[Tensor, "rows ..."]]
+    acts: Named[Float[Tensor, "rows ..."]]
     """Activations by canonical hook name; row i of each is of the same position."""
     work: Work
 
@@ -63,7 +64,8 @@ def _stream(reader: Reader, dtype: torch.dtype, progress: bool) -> Iterator[Acti
     bar = tqdm(total=len(reader.inputs), desc="reading", unit="input", disable=not progress)
     with bar, keeping_freed_memory():
         for work in reader.works(Cursor()):
-            acts = {n: torch.empty(work.n_rows, *s, dtype=dtype) for n, s in shapes.items()}
+            rows = {n: torch.empty(work.n_rows, *s, dtype=dtype) for n, s in shapes.items()}
+            acts = Named(rows)
             reader.read_into(work, acts)
             bar.update(work.inputs_done - bar.n)
             yield ActivationBatch(acts, work)

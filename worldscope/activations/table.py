@@ -40,7 +40,7 @@ def _fingerprint(store: "ActivationStore", hooks: list[str]) -> str:
     from datasets.fingerprint import Hasher
 
     shards = [(shard.acts_checksum, shard.rows_checksum) for shard in store.manifest.shards]
-    return Hasher.hash([hooks, shards, store.joined])
+    return Hasher.hash([hooks, shards, store.table.joined])
 
 
 def _column(acts: Tensor) -> pa.Array:

@@ -32,7 +32,7 @@ class Eraser:
     """Mean activation, which stays as it is."""
     left: Float[Tensor, "d k"] = field(repr=False)
     """Directions along which activations are moved."""
-    right: Float[Tensor, "k d"] = field(repr=False)
+    right: Float[Tensor, "_k d"] = field(repr=False)
     """Directions that tell how far; `right @ left` is 1."""
 
     def __post_init__(self) -> None:
@@ -97,14 +97,16 @@ def load_eraser(path: str | Path) -> Eraser:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            if header.get("format") != _FORMAT:
-                raise ValueError(
-                    f"{path} holds no eraser but {header.get('format', 'other tensors')}; give a "
-                    "file that Eraser.save wrote"
-                )
-            named = json.loads(header["eraser"])
-            return Eraser(
-                *(named[name] for name in _NAMES), *(file.get_tensor(name) for name in _TENSORS)
-            )
-    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError) as error:
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise ValueError(f"{path} holds a damaged eraser ({error}); save it again") from None
+    if header.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} holds no eraser but {header.get('format', 'other tensors')}; give a file that "
+            "Eraser.save wrote"
+        )
+    try:
+        return Eraser(**json.loads(header["eraser"]), **tensors)
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds a damaged eraser ({error}); save it again") from None

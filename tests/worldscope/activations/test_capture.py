@@ -70,3 +70,20 @@ def test_blocks_may_be_nested(network: MLSTM) -> None:
             network(SYMBOLS)
         assert list(inner) == ["lstm.0.hook_c"]
     assert list(outer) == ["lstm.0.hook_h"]
+
+
+def test_what_was_not_captured_is_not_in_it_and_is_named(gpt: Transformer) -> None:
+    with capture(gpt, ["blocks.0.hook_out", "blocks.1.hook_out"]) as acts:
+        gpt(SYMBOLS)
+    assert "blocks.1.hook_resid_post" in acts
+    for hook, said in (
+        (
+            "blocks.0.ln1.hook_in",
+            r"^blocks.0.ln1.hook_in was not captured; blocks.0.hook_out, blocks.1.hook_out were",
+        ),
+        ("hook_q", r"^no hook point is called 'hook_q'; the nearest are "),
+    ):
+        assert hook not in acts
+        assert acts.get(hook) is None
+        with pytest.raises(KeyError, match=said):
+            acts[hook]

@@ -26,14 +26,41 @@ def world_of(**columns: list) -> World:
 
 
 def test_the_digest_tells_inputs_groups_and_labels_apart(world: World) -> None:
-    digest = as_inputs(world).digest()
-    assert digest == as_inputs(world).digest()
+    digest = as_inputs(world).digests().data
+    assert digest == as_inputs(world).digests().data
     for column, value in (("text", "z"), ("film", "z"), ("mood", 0), ("place", [0.0, 9.0])):
         rows = world.dataset.map(
             lambda row, i, c=column, v=value: {c: v} if i == 7 else {}, with_indices=True
         )
         other = World(world.name, rows, world.input_column, world.group_column, world.states)
-        assert as_inputs(other).digest() != digest, column
+        assert as_inputs(other).digests().data != digest, column
+
+
+def test_the_digest_of_inputs_is_of_them_alone(world: World) -> None:
+    texts = world.inputs
+    alone = as_inputs(texts).digests().inputs
+    assert as_inputs(world).digests().inputs == alone
+    assert as_inputs([*texts[:-1], "other"]).digests().inputs != alone
+    assert as_inputs(texts[:-1]).digests().inputs != alone
+
+
+class Counted(list):
+    """Says how often each of its rows was read."""
+
+    def __init__(self, rows: list):
+        super().__init__(rows)
+        self.reads = [0] * len(rows)
+
+    def __getitem__(self, at):
+        for row in range(len(self))[at]:
+            self.reads[row] += 1
+        return super().__getitem__(at)
+
+
+def test_both_digests_are_of_one_reading() -> None:
+    data = Counted(["ab", "c"] * 1500)
+    as_inputs(data).digests()
+    assert data.reads == [1] * 3000
 
 
 @pytest.mark.parametrize(
@@ -50,14 +77,14 @@ def test_the_digest_tells_inputs_groups_and_labels_apart(world: World) -> None:
     ],
 )
 def test_any_difference_of_a_label_is_another_digest(one: object, other: object) -> None:
-    digests = [as_inputs(world_of(place=[value])).digest() for value in (one, other)]
+    digests = [as_inputs(world_of(place=[value])).digests().data for value in (one, other)]
     assert digests[0] != digests[1]
 
 
 def test_a_digest_is_of_the_values_whatever_format_is_set_and_however_they_are_read(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = as_inputs(world).digest()
+    digest = as_inputs(world).digests().data
     for form in ("numpy", "torch"):
         rows = world.dataset.with_format(form, columns=["place", "mood", "vowel"])
         formatted = World(
@@ -67,15 +94,15 @@ def test_a_digest_is_of_the_values_whatever_format_is_set_and_however_they_are_r
             world.group_column,
             world.states,
         )
-        assert as_inputs(formatted).digest() == digest, form
+        assert as_inputs(formatted).digests().data == digest, form
     windows = Inputs.windows
     monkeypatch.setattr(module.Inputs, "windows", lambda self, size: windows(self, 7))
-    assert as_inputs(world).digest() == digest
+    assert as_inputs(world).digests().data == digest
 
 
 def test_joined_texts_and_shaped_arrays_have_digests_of_their_own() -> None:
     def digest(data: list) -> str:
-        return as_inputs(data).digest()
+        return as_inputs(data).digests().data
 
     assert digest(["ab", "c"]) != digest(["a", "bc"])
     assert digest([np.zeros((2, 3))]) != digest([np.zeros((3, 2))])
@@ -108,7 +135,7 @@ def test_a_network_of_symbols_says_what_it_reads(network: MLSTM, value: object, 
 
 def test_objects_are_no_numbers() -> None:
     with pytest.raises(ValueError, match=r"row 0 of the data: the input .* is no array of numbers"):
-        as_inputs([np.array([{}, None])]).digest()
+        as_inputs([np.array([{}, None])]).digests()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What is missing of a store is made again, to the same bytes; a whole one is not written to."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import torch
 from worldscope.activations.collect import collect
 from worldscope.activations.shards import checksum
 from worldscope.activations.store import load_store
+from worldscope.networks.loading import load_network, save_network
 from worldscope.networks.mlstm import MLSTM
 from worldscope.worlds.world import World
 
@@ -73,6 +76,45 @@ def test_a_whole_store_is_given_without_writing(
     assert torch.equal(again.acts("hook_h"), store.acts("hook_h"))
     assert {file: file.stat().st_mtime_ns for file in store.folder.iterdir()} == before
     assert network.runs <= runs + 1  # the shape of a row is read from one short input
+
+
+READ_ONLY = """
+import errno, os, sys
+import worldscope as ws
+
+network, folder = ws.load_network(sys.argv[1]), sys.argv[2]
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.utime", "os.link"}
+
+def refuse_writes(event, given):
+    writes = event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    if (writes or event in CHANGES) and str(given[0]).startswith(folder):
+        raise OSError(errno.EROFS, "Read-only file system", given[0])
+
+sys.addaudithook(refuse_writes)
+store = ws.collect(network, ["some text", "more"], "hook_c", folder)
+assert store.manifest.complete
+print(float(store.acts().sum()))
+"""
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_a_whole_store_is_given_from_a_read_only_disk(
+    network: MLSTM, tmp_path: Path, locked: bool
+) -> None:
+    """The interpreter tells of every file that it opens; the first collection left its lock."""
+    save_network(network, tmp_path / "net")
+    texts = ["some text", "more"]
+    store = collect(load_network(str(tmp_path / "net")), texts, "hook_c", tmp_path / "store")
+    assert (store.folder / ".lock").exists()
+    if not locked:
+        (store.folder / ".lock").unlink()
+    command = [sys.executable, "-c", READ_ONLY, str(tmp_path / "net"), str(store.folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == float(store.acts().sum())
+    damage_all(store.folder / store.manifest.shards[0].rows)
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert "store cannot be written (Read-only file system)" in refused.stderr
 
 
 def test_an_empty_shard_is_named_however_it_is_read(

@@ -66,6 +66,23 @@ def test_a_view_is_saved_and_loaded(store: ActivationStore, tmp_path: Path) -> N
     )
 
 
+def test_a_view_of_bfloat16_in_a_file_has_every_format_and_is_saved(
+    network: MLSTM, world: World, tmp_path: Path
+) -> None:
+    """As the docstring of `to_datasets` says."""
+    store = collect(network, world, "hook_c", tmp_path / "store", dtype="bfloat16")
+    file = tmp_path / "rows.arrow"
+    view = store.to_datasets().map(lambda rows: rows, batched=True, cache_file_name=str(file))
+    view = view.with_format("torch")
+    assert file.stat().st_size > len(store) * 4 * 5
+    view.save_to_disk(tmp_path / "saved")
+    for rows in (view, datasets.load_from_disk(tmp_path / "saved")):
+        for form in ("torch", "numpy"):
+            found = torch.as_tensor(rows.with_format(form)[:][C])
+            assert found.shape == (len(store), 5)
+            torch.testing.assert_close(found, store.acts(C).float(), rtol=0, atol=0)
+
+
 def test_heads_keep_their_shape(gpt: Transformer, world: World, tmp_path: Path) -> None:
     hook = "blocks.0.attn.q.hook_out"
     store = collect(gpt, world, hook, tmp_path, shard_mb=0.02)
