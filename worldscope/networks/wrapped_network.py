@@ -9,11 +9,9 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 
-from worldscope.networks.alone import check_read_alone, nearly_equal
 from worldscope.networks.axes import in_steps
 from worldscope.networks.digest import described
 from worldscope.networks.evaluation import Watch, in_evaluation
-from worldscope.networks.following import check_time
 from worldscope.networks.hooked import HookedNetwork, HookPoint, NamesFilter, Piece
 from worldscope.networks.module_inputs import (
     arguments,
@@ -25,6 +23,7 @@ from worldscope.networks.module_inputs import (
 )
 from worldscope.networks.one_pass import Enough, Pass, Reads
 from worldscope.networks.outputs import out_name
+from worldscope.networks.read_checks import ReadChecks
 from worldscope.networks.refusals import saying_what_is_refused
 from worldscope.networks.torch_recurrent import is_recurrent, recurrent_hooks
 from worldscope.networks.visiting import visiting
@@ -180,9 +179,8 @@ class WrappedNetwork(HookedNetwork):
 
         Raises:
             ValueError: If a hook has no positions, or the hooks give different numbers of them;
-                if the module refuses the inputs, reads an input otherwise in a batch than alone,
-                axis 1 of a hook is not the time of the inputs though as long, or the inputs
-                differ in length without pads=True.
+                if the module refuses the inputs, changes its weights, or fails a check of
+                `ReadChecks`; if the inputs differ in length without pads=True.
             RuntimeError: If a hook did not fire, or another thread is using the network.
         """
         ragged = self.timed and len(set(lengths.tolist())) > 1
@@ -194,8 +192,9 @@ class WrappedNetwork(HookedNetwork):
         with self.one_thread:
             reads = self._read(inputs, lengths, names)
             if not self._edited:
-                self._check_again(reads, inputs, lengths)
-                self._check_reads(reads, inputs, lengths, ragged)
+                self._checks.check(
+                    reads, inputs, lengths, lambda one, n: self._read(one, n, list(reads))
+                )
         counts = {name: acts.shape[1] for name, acts in reads.items()}
         if len(set(counts.values())) > 1:
             said = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -203,45 +202,6 @@ class WrappedNetwork(HookedNetwork):
         (count,) = set(counts.values())
         self._steps[_key(inputs, names)] = count
         yield Piece(0, count, reads)
-
-    def _check_again(
-        self,
-        reads: Reads,
-        inputs: Shaped[Tensor, "batch ..."],
-        lengths: Int[np.ndarray, " batch"],
-    ) -> None:
-        """Checks once for each hook that a batch is read the second time as the first."""
-        if self._repeated >= reads.keys():
-            return
-        again = self._read(inputs, lengths, list(reads))
-        for name, acts in reads.items():
-            if not nearly_equal(acts, again[name]):
-                raise ValueError(
-                    f"{name} of the same inputs is another when they are read again: the module "
-                    "draws random numbers, or keeps something from one pass for the next; record "
-                    "a hook before that, or take it off"
-                )
-        self._repeated |= reads.keys()
-
-    def _check_reads(
-        self,
-        reads: Reads,
-        inputs: Shaped[Tensor, "batch ..."],
-        lengths: Int[np.ndarray, " batch"],
-        ragged: bool,
-    ) -> None:
-        """Checks once for each hook that an input is read as alone, and that its axis 1 is time."""
-
-        def read(one: Tensor, n: np.ndarray) -> Reads:
-            return self._read(one, n, list(reads))
-
-        checks = {(name, ragged) for name in reads}
-        if len(inputs) > 1 and not checks <= self._checked:
-            check_read_alone(reads, inputs, lengths, read, timed=self.timed)
-            self._checked |= checks
-        if self.timed and not self._followed >= reads.keys():
-            check_time(inputs[:1], read)
-            self._followed |= reads.keys()
 
     def _read(
         self,
@@ -335,12 +295,7 @@ class WrappedNetwork(HookedNetwork):
     def _forget(self) -> None:
         self._steps: dict[tuple[object, ...], int] = {}
         """Positions of an input, by what decides them."""
-        self._checked: set[tuple[str, bool]] = set()
-        """Hooks at which an input is read in a batch as alone, and whether it was padded there."""
-        self._repeated: set[str] = set()
-        """Hooks at which the same batch gives the same again."""
-        self._followed: set[str] = set()
-        """Hooks whose axis 1 is as long as the input whatever its length."""
+        self._checks = ReadChecks(timed=self.timed)
         self.dtype = in_type_of(self.module, torch.empty(0)).dtype
         for name in _points(self.module):
             self.hook_dict.setdefault(name, HookPoint(name, 0, ()))
