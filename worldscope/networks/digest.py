@@ -38,6 +38,8 @@ _NO_SETTINGS = {"training", "name_or_path", "warnings_issued", "generation_confi
 _LIBRARIES = ("torch.", "transformers.", "worldscope.")
 """Whose classes are known by their names."""
 _READERS = ("transformers.", "transformer_lens.")
+_EMPTY = types.CellType()
+"""What a function is bound to whose variable has no value yet."""
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -152,8 +154,11 @@ def _described(value: Any, within: tuple[int, ...]) -> Any:
         return [_described(part, within) for part in value]
     if isinstance(value, set | frozenset):
         return sorted(repr(part) for part in value)
-    if isinstance(value, Tensor | np.ndarray):
-        return _numbers(torch.as_tensor(value) if isinstance(value, np.ndarray) else value)
+    if isinstance(value, np.ndarray):
+        numbers = value.dtype.kind in "biufc"
+        return _numbers(torch.as_tensor(value)) if numbers else _described(value.tolist(), within)
+    if isinstance(value, Tensor):
+        return _numbers(value)
     if isinstance(value, nn.Module):  # in a list, say: one that is registered has its own turn
         weights = {name: _numbers(tensor) for name, tensor in value.state_dict().items()}
         return [repr(value), weights, [_settings(part, within) for part in value.modules()]]
@@ -176,7 +181,7 @@ def _described_object(value: Any, within: tuple[int, ...]) -> Any:
 
 def _described_function(function: types.FunctionType, within: tuple[int, ...]) -> list[Any]:
     """What a function is bound to, and what one does that has no name of its own."""
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != _EMPTY]
     bound = _described([function.__defaults__, cells], within)
     return [bound, _code(function.__code__)] if "<" in qualified(function) else [bound]
 

@@ -259,6 +259,7 @@ def linear(seed: int) -> nn.Linear:
         (torch.zeros(2), torch.ones(2)),
         (np.zeros(2), np.ones(2)),
         (np.zeros(2), np.zeros(2, np.float32)),
+        (np.array(["a", None]), np.array(["b", None])),
         (1j, 2j),
         ({"s": 1.0}, {"s": 100.0}),
         (Config(2), Config(20)),
@@ -269,7 +270,7 @@ def linear(seed: int) -> nn.Linear:
         ({1, 2}, {1, 3}),
         (transformers.MistralConfig(sliding_window=2), transformers.MistralConfig()),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_the_digest_tells_apart_what_a_module_holds(one: Any, other: Any) -> None:
     x = torch.zeros(1, 2, 2)
@@ -286,6 +287,15 @@ def test_the_digest_tells_methods_apart_that_were_written_anew() -> None:
     digests = [wrap(defined(body)).digest for body in ("x.relu()", "x.relu()", "x.tanh()", "x + 1")]
     assert digests[0] == digests[1]
     assert len(set(digests)) == 3
+
+
+def test_a_function_may_be_bound_to_what_is_not_there_yet() -> None:
+    def bound() -> object:
+        return later
+
+    digest = wrap(Scaled(bound)).digest
+    later = 1
+    assert wrap(Scaled(bound)).digest != digest
 
 
 def test_what_a_module_holds_may_go_round_in_a_circle() -> None:
