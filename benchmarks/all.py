@@ -7,6 +7,7 @@ from benchmarks import (
     probe_sweep,
     rank_units,
     read_states,
+    ridge_sweep,
     shuffled_read,
     train_mlstm,
 )
@@ -20,4 +21,5 @@ ALL = [
     shuffled_read.rows,
     rank_units.rows,
     probe_sweep.rows,
+    ridge_sweep.rows,
 ]

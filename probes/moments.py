@@ -6,6 +6,7 @@ the rows. Rows come in one array or in batches, and what is kept does not grow w
 Source: Chan, Golub and LeVeque 1983 for joining the moments of two sets of rows.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -15,8 +16,10 @@ import torch
 from jaxtyping import Float, Float64, Int64, Integer, Shaped
 from torch import Tensor
 
-_BLOCK = 4096
+_BLOCK = 2048
 """Rows that are multiplied at once: sums in float32 are no longer than this."""
+_STRIPS = 4
+"""Of the product of a block with itself, each multiplied as far as the diagonal."""
 
 Acts = Float[Tensor, "_n d"] | Float[np.ndarray, "_n d"]
 """Activations, a row each; of any floating type."""
@@ -232,7 +235,7 @@ def _block_moments(acts: Tensor, targets: Tensor, start: int, double: bool) -> M
     moments = Moments(
         len(rows),
         centre.double() + rest / len(rows),
-        (rows.T @ rows).double().addr_(rest, rest, alpha=-1 / len(rows)),
+        _square(rows).double().addr_(rest, rest, alpha=-1 / len(rows)),
         target_mean,
         (rows.T @ aims.to(rows.dtype)).double(),
         aims.square().sum(0),
@@ -240,6 +243,16 @@ def _block_moments(acts: Tensor, targets: Tensor, start: int, double: bool) -> M
     )
     _check_finite(moments, acts, targets, start)
     return moments
+
+
+def _square(rows: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
+    """rows' rows, of which what lies above the diagonal is a copy of what lies below."""
+    width = rows.shape[1]
+    product = rows.new_zeros(width, width)
+    edges = np.linspace(0, width, _STRIPS + 1).astype(int).tolist()
+    for start, stop in itertools.pairwise(edges):
+        product[start:stop, :stop] = rows[:, start:stop].T @ rows[:, :stop]
+    return product.tril() + product.tril(-1).T
 
 
 def _check_finite(moments: Moments, acts: Tensor, targets: Tensor, start: int) -> None:

@@ -25,6 +25,7 @@ from probes.spectrum import Spectrum
 
 _WELL_CONDITIONED = 1000.0
 """Up to here the rounding of float32 products moves weights by 1e-5 of their length or so."""
+_SAMPLE = 4096
 _TINY = torch.finfo(torch.float64).tiny
 
 
@@ -95,11 +96,13 @@ def fit_ridge(
         ValueError: As `solve_ridge` and `measure_moments`.
     """
     _check_strengths(strengths)
-    fits = solve_ridge(measure_moments(acts, targets), strengths, standardise=standardise)
-    if fits.double or fits.condition <= _WELL_CONDITIONED:
-        return fits
-    exact = measure_moments(acts, targets, double=True)
-    return solve_ridge(exact, strengths, standardise=standardise)
+    double = _sampled_condition(acts, min(strengths), standardise) > _WELL_CONDITIONED
+    while True:
+        moments = measure_moments(acts, targets, double=double)
+        fits = solve_ridge(moments, strengths, standardise=standardise)
+        if fits.double or fits.condition <= _WELL_CONDITIONED:
+            return fits
+        double = True
 
 
 def circular_targets(
@@ -123,6 +126,16 @@ def _inverse_scale(moments: Moments, standardise: bool) -> Float64[Tensor, " d"]
     scale = moments.scale
     inverse = 1 / scale if standardise else torch.ones_like(scale)
     return torch.where(scale > 0, inverse, 0)
+
+
+def _sampled_condition(acts: Acts, strength: float, standardise: bool) -> float:
+    """The condition as some of the rows, all along them, show it."""
+    step = max(1, len(acts) // max(_SAMPLE, 4 * acts.shape[1]))
+    some = acts[::step]
+    moments = measure_moments(some, np.zeros((len(some), 0)))
+    inverse = _inverse_scale(moments, standardise)
+    values = torch.linalg.eigvalsh(inverse[:, None] * moments.gram * inverse)
+    return _condition(values.clamp_min(0), strength * len(some) / len(acts))
 
 
 def _condition(values: Float64[Tensor, " d"], shift: float) -> float:
